@@ -1,0 +1,158 @@
+#include "base/fields.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace jobcast {
+namespace {
+
+// Levenshtein distance; both strings are short names.
+size_t distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string trimmed(double value) {
+  std::string text = std::to_string(value);
+  text.erase(text.find_last_not_of('0') + 1);
+  if (text.back() == '.') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+Fields::Fields(JsonView object, std::string path) : object_(object), path_(std::move(path)) {
+  if (!object.is_object())
+    fault_ = Error{Errc::invalid, (path_.empty() ? "the document" : path_) + " must be an object, not " + object.type_name(), path_};
+}
+
+std::string Fields::path(const char* key) const { return path_.empty() ? key : path_ + "." + key; }
+
+void Fields::fail(const char* key, std::string problem) {
+  if (!fault_) fault_ = Error{Errc::invalid, path(key) + " " + problem, path(key)};
+}
+
+JsonView Fields::take(const char* key) {
+  known_.emplace_back(key);
+  const JsonView value = object_.get(key);
+  return value.is_null() ? JsonView() : value;
+}
+
+JsonView Fields::typed(const char* key, bool (JsonView::*is)() const, const char* wanted) {
+  const JsonView value = take(key);
+  if (!value.exists() || (value.*is)()) return value;
+  fail(key, std::string("must be ") + wanted + ", not " + value.type_name());
+  return {};
+}
+
+bool Fields::has(const char* key) { return take(key).exists(); }
+JsonView Fields::object(const char* key) { return typed(key, &JsonView::is_object, "an object"); }
+JsonView Fields::array(const char* key) { return typed(key, &JsonView::is_array, "an array"); }
+
+JsonView Fields::any(const char* key) {
+  known_.emplace_back(key);
+  return object_.get(key);
+}
+
+std::string Fields::string(const char* key, std::string_view fallback, size_t bytes_max) {
+  const JsonView value = take(key);
+  if (!value.exists()) return std::string(fallback);
+  const auto text = value.string();
+  if (!text) {
+    fail(key, std::string("must be a string, not ") + value.type_name());
+    return std::string(fallback);
+  }
+  if (text->size() > bytes_max) {
+    fail(key, "is " + std::to_string(text->size()) + " bytes; at most " + std::to_string(bytes_max));
+    return std::string(fallback);
+  }
+  return std::string(*text);
+}
+
+std::string Fields::required_string(const char* key, size_t bytes_max) {
+  std::string value = string(key, "", bytes_max);
+  if (value.empty()) fail(key, "is required: a non-empty string");
+  return value;
+}
+
+std::string Fields::choice(const char* key, std::string_view fallback, std::initializer_list<std::string_view> allowed) {
+  std::string value = string(key, fallback);
+  if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
+  std::string list;
+  for (const auto word : allowed) (list += list.empty() ? "" : ", ") += word;
+  fail(key, "must be one of " + list);
+  return std::string(fallback);
+}
+
+std::optional<int64_t> Fields::optional_integer(const char* key, int64_t min, int64_t max) {
+  const JsonView value = take(key);
+  if (!value.exists()) return std::nullopt;
+  const auto whole = value.integer();
+  if (whole && *whole >= min && *whole <= max) return whole;
+  fail(key, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+  return std::nullopt;
+}
+
+int64_t Fields::integer(const char* key, int64_t fallback, int64_t min, int64_t max) {
+  return optional_integer(key, min, max).value_or(fallback);
+}
+
+double Fields::number(const char* key, double fallback, double min, double max) {
+  const JsonView value = take(key);
+  if (!value.exists()) return fallback;
+  const auto read = value.number();
+  if (read && *read >= min && *read <= max) return *read;
+  fail(key, "must be a number from " + trimmed(min) + " to " + trimmed(max));
+  return fallback;
+}
+
+bool Fields::boolean(const char* key, bool fallback) {
+  const JsonView value = take(key);
+  if (!value.exists()) return fallback;
+  if (const auto read = value.boolean()) return *read;
+  fail(key, std::string("must be true or false, not ") + value.type_name());
+  return fallback;
+}
+
+std::vector<std::string> Fields::strings(const char* key, size_t count_max, size_t bytes_max) {
+  std::vector<std::string> out;
+  const JsonView list = array(key);
+  if (list.size() > count_max) {
+    fail(key, "has " + std::to_string(list.size()) + " elements; at most " + std::to_string(count_max));
+    return out;
+  }
+  for (JsonView item = list.first(); item.exists(); item = item.next()) {
+    const auto text = item.string();
+    if (!text || text->size() > bytes_max) {
+      fail(key, "must hold strings of at most " + std::to_string(bytes_max) + " bytes; element " + std::to_string(out.size()) + " is not");
+      return {};
+    }
+    out.emplace_back(*text);
+  }
+  return out;
+}
+
+Result<void> Fields::finish() {
+  for (JsonView member = object_.first(); member.exists() && !fault_; member = member.next()) {
+    const std::string name(member.key());
+    if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    std::string problem = "is not known here";
+    const auto closest = std::min_element(known_.begin(), known_.end(),
+                                          [&](const auto& a, const auto& b) { return distance(name, a) < distance(name, b); });
+    if (closest != known_.end() && distance(name, *closest) <= 2) problem += ": did you mean \"" + *closest + "\"?";
+    fail(name.c_str(), problem);
+  }
+  if (fault_) return *fault_;
+  return {};
+}
+
+}  // namespace jobcast

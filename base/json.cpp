@@ -1,0 +1,317 @@
+#include "base/json.h"
+
+#include <cjson/cJSON.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cerrno>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+namespace jobcast {
+namespace {
+
+constexpr double kExactMax = 9007199254740992.0;  // 2^53
+
+cJSON* required(cJSON* node) {
+  if (!node) throw std::bad_alloc();
+  return node;
+}
+
+// What cJSON lets pass and we do not: size, depth, UTF-8, control characters and NUL inside strings.
+Result<void> precheck(std::string_view text, JsonLimits limits) {
+  if (text.size() > limits.bytes_max)
+    return {Errc::invalid, "JSON of " + std::to_string(text.size()) + " bytes is over the limit of " + std::to_string(limits.bytes_max)};
+  if (!is_utf8(text)) return {Errc::invalid, "JSON is not valid UTF-8 without NUL"};
+  int depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (static_cast<unsigned char>(c) < 0x20)
+        return {Errc::invalid, "raw control character in a JSON string at byte " + std::to_string(i) + ": escape it"};
+      if (c == '\\') {
+        if (text.substr(i + 1, 5) == "u0000") return {Errc::invalid, "\\u0000 in a JSON string at byte " + std::to_string(i)};
+        ++i;
+      } else if (c == '"') {
+        in_string = false;
+      }
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      if (++depth > limits.depth_max) return {Errc::invalid, "JSON nests deeper than " + std::to_string(limits.depth_max)};
+    } else if (c == '}' || c == ']') {
+      --depth;
+    } else if (c >= '0' && c <= '9') {
+      const size_t end = std::min(text.find_first_not_of("0123456789+-.eE", i), text.size());
+      const std::string_view token = text.substr(i, end - i);
+      uint64_t whole = 0;
+      if (token.find_first_of(".eE") == std::string_view::npos &&
+          (std::from_chars(token.data(), token.data() + token.size(), whole).ec != std::errc() || whole > uint64_t{1} << 53))
+        return {Errc::invalid, "whole number beyond 2^53 at byte " + std::to_string(i) + ": send it as a string"};
+      i = end - 1;
+    }
+  }
+  return {};
+}
+
+void dump_string(std::string& out, std::string_view text) {
+  out += '"';
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    switch (c) {
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
+      default:
+        if (u >= 0x20) {
+          out += c;
+        } else {
+          std::array<char, 8> escape{};
+          snprintf(escape.data(), escape.size(), "\\u%04x", u);
+          out += escape.data();
+        }
+    }
+  }
+  out += '"';
+}
+
+// cJSON 1.7.15 prints 15 digits where 17 would be needed (9007199254740991 becomes 9.00719925474099e+15): the shortest text that
+// reads back as the same double is written here instead.
+void dump_number(std::string& out, double value) {
+  std::array<char, 40> text{};
+  const bool whole = std::fabs(value) <= kExactMax && std::trunc(value) == value;
+  const auto end = whole ? std::to_chars(text.data(), text.data() + text.size(), static_cast<int64_t>(value))
+                         : std::to_chars(text.data(), text.data() + text.size(), value);
+  out.append(text.data(), end.ptr);
+}
+
+void dump_node(std::string& out, const cJSON* node) {
+  if (cJSON_IsString(node)) {
+    dump_string(out, node->valuestring);
+  } else if (cJSON_IsNumber(node)) {
+    dump_number(out, node->valuedouble);
+  } else if (cJSON_IsRaw(node)) {
+    out += node->valuestring;
+  } else if (cJSON_IsArray(node) || cJSON_IsObject(node)) {
+    const bool object = cJSON_IsObject(node);
+    out += object ? '{' : '[';
+    for (const cJSON* child = node->child; child; child = child->next) {
+      if (child != node->child) out += ',';
+      if (object) {
+        dump_string(out, child->string);
+        out += ':';
+      }
+      dump_node(out, child);
+    }
+    out += object ? '}' : ']';
+  } else {
+    out += cJSON_IsTrue(node) ? "true" : cJSON_IsFalse(node) ? "false" : "null";
+  }
+}
+
+Result<void> refuse_duplicates(const cJSON* node) {
+  if (cJSON_IsObject(node)) {
+    std::vector<std::string_view> keys;
+    for (const cJSON* child = node->child; child; child = child->next) keys.emplace_back(child->string);
+    std::sort(keys.begin(), keys.end());
+    const auto twin = std::adjacent_find(keys.begin(), keys.end());
+    if (twin != keys.end()) return {Errc::invalid, "duplicate key \"" + std::string(*twin) + "\"", std::string(*twin)};
+  }
+  for (const cJSON* child = node->child; child; child = child->next)
+    if (auto checked = refuse_duplicates(child); !checked) return checked;
+  return {};
+}
+
+}  // namespace
+
+bool JsonView::is_null() const { return cJSON_IsNull(node_); }
+bool JsonView::is_object() const { return cJSON_IsObject(node_); }
+bool JsonView::is_array() const { return cJSON_IsArray(node_); }
+
+std::optional<std::string_view> JsonView::string() const {
+  if (!cJSON_IsString(node_)) return std::nullopt;
+  return std::string_view(node_->valuestring);
+}
+
+std::optional<double> JsonView::number() const {
+  if (!cJSON_IsNumber(node_)) return std::nullopt;
+  return node_->valuedouble;
+}
+
+std::optional<int64_t> JsonView::integer() const {
+  const auto value = number();
+  if (!value || !(std::fabs(*value) <= kExactMax) || std::trunc(*value) != *value) return std::nullopt;
+  return static_cast<int64_t>(*value);
+}
+
+std::optional<bool> JsonView::boolean() const {
+  if (!cJSON_IsBool(node_)) return std::nullopt;
+  return cJSON_IsTrue(node_) != 0;
+}
+
+JsonView JsonView::get(const char* key) const {
+  return JsonView(is_object() ? cJSON_GetObjectItemCaseSensitive(node_, key) : nullptr);
+}
+
+JsonView JsonView::at(size_t index) const {
+  JsonView child = is_array() ? first() : JsonView();
+  while (child.exists() && index-- > 0) child = child.next();
+  return child;
+}
+
+size_t JsonView::size() const {
+  size_t count = 0;
+  for (JsonView child = first(); child.exists(); child = child.next()) ++count;
+  return count;
+}
+
+std::string_view JsonView::key() const { return node_ && node_->string ? std::string_view(node_->string) : std::string_view(); }
+JsonView JsonView::first() const { return JsonView(is_object() || is_array() ? node_->child : nullptr); }
+JsonView JsonView::next() const { return JsonView(node_ ? node_->next : nullptr); }
+
+std::string JsonView::dump() const {
+  std::string out;
+  if (node_) dump_node(out, node_);
+  return out;
+}
+
+const char* JsonView::type_name() const {
+  if (!node_) return "nothing";
+  if (is_null()) return "null";
+  if (is_object()) return "object";
+  if (is_array()) return "array";
+  if (cJSON_IsString(node_)) return "string";
+  if (cJSON_IsNumber(node_)) return "number";
+  return "boolean";
+}
+
+Result<Json> Json::parse(std::string_view text, JsonLimits limits) {
+  if (auto checked = precheck(text, limits); !checked) return checked.error();
+  const std::string owned(text);  // cJSON wants a terminator when it must refuse trailing text
+  const char* end = nullptr;
+  Json parsed(cJSON_ParseWithLengthOpts(owned.c_str(), owned.size() + 1, &end, 1));
+  if (!parsed.node_) {
+    const size_t offset = end ? static_cast<size_t>(end - owned.c_str()) : 0;
+    return {Errc::invalid, "not JSON: error at byte " + std::to_string(offset)};
+  }
+  if (auto checked = refuse_duplicates(parsed.node_.get()); !checked) return checked.error();
+  return parsed;
+}
+
+Json Json::object() { return Json(required(cJSON_CreateObject())); }
+Json Json::array() { return Json(required(cJSON_CreateArray())); }
+
+Json& Json::add(const char* key, cJSON* value) {
+  required(value);
+  assert(cJSON_IsObject(node_.get()));
+  if (!cJSON_AddItemToObject(node_.get(), key, value)) throw std::bad_alloc();
+  return *this;
+}
+
+Json& Json::set(const char* key, std::string_view value) { return add(key, cJSON_CreateString(std::string(value).c_str())); }
+
+Json& Json::set(const char* key, int64_t value) {
+  const auto number = static_cast<double>(value);
+  assert(std::fabs(number) <= kExactMax);
+  return add(key, cJSON_CreateNumber(number));
+}
+
+Json& Json::set(const char* key, double value) {
+  return add(key, std::isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
+}
+
+Json& Json::set(const char* key, bool value) { return add(key, cJSON_CreateBool(value)); }
+Json& Json::set(const char* key, std::nullptr_t) { return add(key, cJSON_CreateNull()); }
+
+Json& Json::set(const char* key, Json value) {
+  if (!value.node_) return set(key, nullptr);
+  return add(key, value.node_.release());
+}
+
+Json& Json::set_raw(const char* key, std::string_view json) { return add(key, cJSON_CreateRaw(std::string(json).c_str())); }
+
+Json& Json::push(Json value) {
+  assert(cJSON_IsArray(node_.get()));
+  cJSON_AddItemToArray(node_.get(), value.node_ ? value.node_.release() : required(cJSON_CreateNull()));
+  return *this;
+}
+
+Json& Json::push(std::string_view value) { return push(Json(required(cJSON_CreateString(std::string(value).c_str())))); }
+Json& Json::push_raw(std::string_view json) { return push(Json(required(cJSON_CreateRaw(std::string(json).c_str())))); }
+
+bool is_utf8(std::string_view text) {
+  for (size_t i = 0; i < text.size();) {
+    const auto byte = [&](size_t at) -> unsigned { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
+    const auto tail = [&](size_t at) { return (byte(at) & 0xC0U) == 0x80U; };
+    const unsigned lead = byte(i);
+    if (lead == 0) return false;
+    if (lead < 0x80) {
+      i += 1;
+    } else if (lead >= 0xC2 && lead <= 0xDF && tail(i + 1)) {
+      i += 2;
+    } else if (lead >= 0xE0 && lead <= 0xEF && tail(i + 1) && tail(i + 2) && !(lead == 0xE0 && byte(i + 1) < 0xA0) &&
+               !(lead == 0xED && byte(i + 1) > 0x9F)) {
+      i += 3;
+    } else if (lead >= 0xF0 && lead <= 0xF4 && tail(i + 1) && tail(i + 2) && tail(i + 3) && !(lead == 0xF0 && byte(i + 1) < 0x90) &&
+               !(lead == 0xF4 && byte(i + 1) > 0x8F)) {
+      i += 4;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+Result<std::string> read_file(const std::string& path, size_t bytes_max) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd) return {errno == ENOENT ? Errc::not_found : Errc::internal, path + ": " + std::strerror(errno)};
+  std::string text;
+  std::string chunk(64 * 1024, '\0');
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return {Errc::internal, path + ": " + std::strerror(errno)};
+    if (got == 0) return text;
+    text.append(chunk, 0, static_cast<size_t>(got));
+    if (text.size() > bytes_max) return {Errc::invalid, path + ": larger than " + std::to_string(bytes_max) + " bytes"};
+  }
+}
+
+Result<Json> read_json_file(const std::string& path) {
+  auto text = read_file(path, 1 << 20);
+  if (!text) return text.error();
+  bool line_start = true;
+  bool comment = false;
+  for (char& c : *text) {  // comments become blanks, so that offsets and line numbers stay true
+    if (c == '\n') {
+      line_start = true;
+      comment = false;
+    } else if (comment || (line_start && c == '#')) {
+      comment = true;
+      c = ' ';
+    } else if (c != ' ' && c != '\t') {
+      line_start = false;
+    }
+  }
+  auto parsed = Json::parse(*text);
+  if (parsed) return parsed;
+  std::string where = path;
+  constexpr std::string_view kAt = "at byte ";
+  if (const size_t at = parsed.error().detail.find(kAt); at != std::string::npos) {
+    const size_t offset = std::strtoul(parsed.error().detail.c_str() + at + kAt.size(), nullptr, 10);
+    const auto end = text->begin() + static_cast<std::ptrdiff_t>(std::min(offset, text->size()));
+    where += ":" + std::to_string(1 + std::count(text->begin(), end, '\n'));
+  }
+  return {Errc::invalid, where + ": " + parsed.error().detail, parsed.error().field};
+}
+
+}  // namespace jobcast

@@ -1,0 +1,72 @@
+#include "base/log.h"
+
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cstdio>
+#include <initializer_list>
+
+#include "base/clock.h"
+
+namespace jobcast::log {
+namespace {
+
+std::atomic<Level> threshold{Level::notice};
+std::atomic<Sink> destination{nullptr};
+
+constexpr std::array<const char*, 5> kNames{"error", "warning", "notice", "info", "debug"};
+
+void append_value(std::string& line, std::string_view value) {
+  bool plain = !value.empty();
+  for (const char c : value) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u <= ' ' || c == '"' || c == '\\' || c == '=' || u == 0x7f) plain = false;
+  }
+  if (plain) {
+    line += value;
+    return;
+  }
+  line += '"';
+  for (const char c : value) {
+    const auto u = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      line += '\\';
+      line += c;
+    } else if (u < ' ' || u == 0x7f) {
+      std::array<char, 8> escape{};
+      snprintf(escape.data(), escape.size(), "\\x%02x", u);
+      line += escape.data();
+    } else {
+      line += c;
+    }
+  }
+  line += '"';
+}
+
+}  // namespace
+
+void set_level(Level level) { threshold.store(level, std::memory_order_relaxed); }
+void set_sink(Sink sink) { destination.store(sink, std::memory_order_release); }
+bool enabled(Level level) { return level <= threshold.load(std::memory_order_relaxed); }
+
+void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
+  if (!enabled(level)) return;
+  std::string line = "event=";
+  append_value(line, event);
+  for (const Field& field : fields) {
+    line += ' ';
+    line += field.key;
+    line += '=';
+    append_value(line, field.value);
+  }
+  if (const Sink sink = destination.load(std::memory_order_acquire)) {
+    sink(level, line);
+    return;
+  }
+  line = iso8601(now().unix_ms) + " level=" + kNames.at(static_cast<size_t>(level)) + " " + line + "\n";
+  // One write a line, so that lines of several threads and processes do not mix.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace jobcast::log

@@ -1,0 +1,44 @@
+# What every target of the house shares: warnings, sanitizers, the libraries found by name, and how a test is declared.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(OpenSSL REQUIRED)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(LIBJWT REQUIRED IMPORTED_TARGET libjwt)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets)
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+add_library(jobcast_options INTERFACE)
+target_compile_options(jobcast_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-strict-aliasing
+  $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Wold-style-cast>
+  $<$<BOOL:${JOBCAST_WERROR}>:-Werror>)
+target_include_directories(jobcast_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
+if(JOBCAST_SANITIZE)
+  target_compile_options(jobcast_options INTERFACE -fsanitize=${JOBCAST_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(jobcast_options INTERFACE -fsanitize=${JOBCAST_SANITIZE})
+  if(JOBCAST_SANITIZE MATCHES thread)
+    # g++'s TSan does not see a plain memcpy that was made inline.
+    target_compile_options(jobcast_options INTERFACE -fno-builtin)
+  endif()
+endif()
+if(JOBCAST_COVERAGE)
+  target_compile_options(jobcast_options INTERFACE --coverage -O0)
+  target_link_options(jobcast_options INTERFACE --coverage)
+endif()
+link_libraries(jobcast_options)
+
+# jobcast_test(name SOURCES a.cpp b.cpp LIBS jobcast_base [LABELS concurrent])
+# One CMocka executable and one CTest of the same name. LABELS concurrent puts it under TSan as well.
+function(jobcast_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  add_executable(${name} ${T_SOURCES})
+  target_link_libraries(${name} PRIVATE ${T_LIBS} PkgConfig::CMOCKA)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "unit;${T_LABELS}"
+    ENVIRONMENT "JOBCAST_BIN=${CMAKE_BINARY_DIR}/bin;JOBCAST_LIB=${CMAKE_BINARY_DIR}/lib;JOBCAST_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()
