@@ -25,9 +25,9 @@ struct Event {
   JobId job;
   uint64_t rev = 0;
   JobState state = JobState::queued;
-  bool list_changed = false;    // a state changed or a job appeared: its owner's list looks different now (mere progress: false)
-  std::string_view owner;       // ≤ kOwnerBytesMax
-  std::string_view snapshot;    // the snapshot JSON, ≤ kSnapshotBytesMax, no newline in it
+  bool list_changed = false;  // a state changed or a job appeared: its owner's list looks different now (mere progress: false)
+  std::string_view owner;     // ≤ kOwnerBytesMax
+  std::string_view snapshot;  // the snapshot JSON, ≤ kSnapshotBytesMax, no newline in it
 };
 
 constexpr size_t kOwnerBytesMax = 128;

@@ -1,0 +1,73 @@
+// Which waiting job starts next: priorities and one concurrency limit per queue, oldest first. Pure; loop thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/id.h"
+#include "engine/config.h"
+#include "engine/job.h"
+
+namespace jobcast::engine {
+
+class Scheduler {
+ public:
+  explicit Scheduler(const std::map<std::string, QueueConfig>& queues);
+
+  // Tells of a job's present state; call after every change of state. Terminal jobs are forgotten.
+  void note(const Job& job);
+  // The next job that may start now, or none. It stays the next one until note() says that it runs.
+  [[nodiscard]] std::optional<JobId> next_to_start() const;
+  // Scheduled and retrying jobs whose run_at has come, at most `max`.
+  [[nodiscard]] std::vector<JobId> due(int64_t unix_ms, size_t max) const;
+  // When due() will next have something; nullopt: never.
+  [[nodiscard]] std::optional<int64_t> next_due_ms() const;
+  void set_paused(const std::string& queue, bool paused);
+
+  struct Waiting {
+    std::string why;                  // queue_full, paused, run_at, backoff
+    std::optional<int64_t> position;  // 1 is next in its queue; for `queued` jobs
+  };
+  // Why a waiting job waits; nullopt for one that runs or is over. `position` costs at most O(min(place, 1000)); above it is absent.
+  [[nodiscard]] std::optional<Waiting> why_waiting(const JobId& id) const;
+
+  struct Counts {
+    std::string name;
+    int concurrency = 0;
+    bool paused = false;
+    int64_t scheduled = 0, queued = 0, running = 0, retrying = 0;
+  };
+  [[nodiscard]] std::vector<Counts> counts() const;
+
+ private:
+  struct Key {  // order of starting: priority, then age
+    int priority = 0;
+    JobId id;
+    bool operator<(const Key& other) const { return priority != other.priority ? priority > other.priority : id < other.id; }
+  };
+  struct Queue {
+    int concurrency = 1;
+    bool paused = false;
+    std::set<Key> queued;
+    int64_t scheduled = 0, running = 0, retrying = 0;
+  };
+  struct Known {
+    std::string queue;
+    JobState state = JobState::queued;
+    int priority = 0;
+    int64_t run_at_ms = 0;
+  };
+  std::map<std::string, Queue> queues_;
+  std::unordered_map<JobId, Known> known_;
+  std::set<std::pair<int64_t, JobId>> timed_;  // scheduled and retrying, by run_at
+};
+
+// The delay before attempt `attempt`+1: initial × multiplier^(attempt-1), capped at retry_max_ms, times 1 ± jitter. `random` in [0, 1).
+[[nodiscard]] int64_t backoff_ms(const KindConfig& kind, int attempt, double random);
+
+}  // namespace jobcast::engine

@@ -1,0 +1,80 @@
+// The store: every acknowledged job, in SQLite (WAL, synchronous=FULL), on a thread of its own that commits in groups (DESIGN §4).
+// Calls are made on the loop thread and never wait; answers come back on the loop thread through deliver(), in the order of the calls.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/job.h"
+
+namespace jobcast::engine {
+
+// Proof of one attempt's process, written before its program may run: what a later engine needs to find and end it.
+struct Attempt {
+  JobId job;
+  uint64_t fence = 0;
+  int64_t pid = 0;           // also its process group and session
+  uint64_t start_ticks = 0;  // field 22 of /proc/PID/stat
+  std::string boot_id;       // /proc/sys/kernel/random/boot_id
+  std::string cgroup;        // its cgroup v2 directory, or ""
+};
+
+struct Loaded {
+  uint32_t boot = 0;              // counted up durably by this load: the high half of every rev
+  std::vector<Job> live;          // everything not terminal, oldest first
+  std::vector<Job> finished;      // the newest terminal ones, at most `finished_max`
+  std::vector<Attempt> attempts;  // of jobs that were running: orphans until proven dead
+};
+
+struct ListFilter {
+  std::string owner, kind, queue;  // "": any
+  std::vector<JobState> states;    // empty: any
+  std::optional<JobId> before;     // the cursor: only ids below it
+  int limit = 50;
+};
+
+class Store {
+ public:
+  // Opens or creates `path` (0600). Errors: corrupt, internal (with SQLite's words and the remedy).
+  [[nodiscard]] static Result<std::unique_ptr<Store>> open(const std::string& path);
+  ~Store();  // commits what is queued
+
+  [[nodiscard]] Result<Loaded> load(size_t finished_max);  // blocking, once, before anything else
+
+  struct Inserted {
+    Job job;  // the new one, or the one that the key named
+    bool created = false;
+  };
+  // Looks for the idempotency key (a same key with another kind or args: invalid) and for a live job of the unique key, else inserts.
+  void insert(Job job, std::function<void(Result<Inserted>)> done);
+  // The whole job, and with it the attempt's proof where one is given.
+  void update(const Job& job, std::optional<Attempt> attempt, std::function<void(Result<void>)> done);
+  // Only the progress of a running job; no answer; dropped when the queue is full (progress is stored again a second later).
+  void update_progress(const Job& job);
+  void get(const JobId& id, std::function<void(Result<Job>)> done);
+  void list(ListFilter filter, std::function<void(Result<std::vector<Job>>)> done);  // newest first
+  // Deletes terminal jobs beyond the count and age; answers their ids (at most 1000 a call), so that their logs go too.
+  void retain(int64_t count_max, int64_t finished_before_ms, std::function<void(Result<std::vector<JobId>>)> done);
+
+  [[nodiscard]] int ready_fd() const;  // readable when deliver() has something
+  void deliver();                      // runs the finished calls' `done`
+
+  [[nodiscard]] size_t queue_length() const;  // callers refuse submits above kQueueMax
+  static constexpr size_t kQueueMax = 8192;
+  struct Stats {
+    uint64_t commits = 0, rows = 0;
+  };
+  [[nodiscard]] Stats stats() const;
+
+ private:
+  struct Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jobcast::engine
