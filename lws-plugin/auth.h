@@ -1,0 +1,51 @@
+// Who is asking: JWTs through a strict gate (DESIGN §7, FIELD §3). The only room that knows libjwt. Service thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+
+namespace jobcast::plugin {
+
+struct Identity {
+  std::string user;            // `sub`; 1–128 bytes
+  int64_t expires_unix_s = 0;  // `exp`
+  bool may_submit = false;     // jobs:submit
+  bool may_cancel = false;     // jobs:cancel (of the user's own jobs; admin: of any)
+  bool may_read_any = false;   // jobs:read:any
+  bool admin = false;          // admin: implies the others
+
+  [[nodiscard]] bool may_see(std::string_view owner) const { return may_read_any || admin || owner == user; }
+};
+
+struct AuthOptions {
+  // Files, each with the algorithm it serves: "HS256:/path", "RS256:/path.pem", "ES256:/path.pem", optional "#kid" at the end;
+  // or "jwks:/path.json". Re-read when a file's time or size changes, looked at no more than once a second.
+  std::vector<std::string> keys;
+  std::string issuer, audience;  // "": not checked
+  int64_t leeway_s = 0;          // 0 … 300, for exp and nbf
+};
+
+class Auth {
+ public:
+  // Refuses RSA < 2048 bit, HMAC < 32 bytes, a PEM as an HMAC key, duplicate kids; each error names the key file and the remedy.
+  [[nodiscard]] static Result<Auth> create(AuthOptions options);
+  Auth(Auth&&) noexcept;
+  Auth& operator=(Auth&&) noexcept;
+  ~Auth();
+
+  // Errors: unauthorized with a detail that is safe to show ("token expired"), never the token.
+  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now);
+
+ private:
+  struct Impl;
+  explicit Auth(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace jobcast::plugin
