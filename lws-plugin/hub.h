@@ -1,15 +1,8 @@
-// Topics and sessions: who is told what, and when. Pure: no sockets, time is a parameter. Service thread only.
-//
-// A session has no queue. It has subscriptions, each with the last rev sent, and a list of dirty ones. publish() marks; the
-// transport's writable callback calls Session::collect(), which joins the latest frame of every dirty topic. A slow client thus costs
-// its subscriptions, sees the latest state when it wakes, and the terminal snapshot, being the last, is never lost.
+// Topics and sessions: who is told what. Pure: no sockets, time is a parameter. Service thread only.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <list>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -19,76 +12,108 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "ipc/region.h"
-#include "lws-plugin/auth.h"
+#include "lws-plugin/session.h"
+#include "lws-plugin/snapshot.h"
 
 namespace jobcast::plugin {
 
-// How a session's frames look on its wire.
-enum class Framing : uint8_t {
-  ws,   // whole server-to-client ws text frames of {"event","data"}, header included, ready to be sent raw
-  sse,  // id:, event:, data: lines and an empty one
+// What the hub needs of the world: the token gate, the engine, a timer. Borrowed; outlives the hub.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Auth::verify() behind the vhost's budget: Errc::retry when that is used up (the client is told to try again).
+  [[nodiscard]] virtual Result<Identity> verify(std::string_view token, const Time& now) = 0;
+  // job.submit and job.cancel with these parameters (JSON text). The reply may be used before this returns.
+  virtual void submit(std::string params, Reply reply) = 0;
+  virtual void cancel(std::string params, Reply reply) = 0;
+  // Asks the engine for a job that the hub does not know (job.get without owner). Answered by Hub::fetched(), always and once, also
+  // when the engine cannot be reached (Errc::retry), but not before this returns. The hub asks once for all who wait.
+  virtual void fetch(const JobId& job) = 0;
+  // Call Hub::tick() at this time (CLOCK_MONOTONIC, ms), the earliest one asked for; INT64_MAX: no need. Replaces the former time.
+  virtual void wake_at(int64_t mono_ms) = 0;
 };
 
-// One revision of one job. Made once per event, shared by all sessions; its frames are built on first use and kept.
-class Snapshot {
+// A held HTTP request (Prefer: wait) for a job's next change. Derive, arm with Hub::wait(), answer when told; unlinks itself.
+class Waiter {
  public:
-  Snapshot(const Event& event);
-  const JobId job;
-  const uint64_t rev;
-  const JobState state;
-  const std::string owner;
-  const std::string json;  // the engine's bytes, the same on every transport
-  // job_update, or job_completed in a terminal state, framed.
-  [[nodiscard]] const std::string& frame(Framing framing) const;
+  Waiter() = default;
+  Waiter(const Waiter&) = delete;
+  Waiter& operator=(const Waiter&) = delete;
+  virtual ~Waiter();
+  // The job has another rev, was forgotten, or the engine went away or came back: disarmed, look again. Must not call the hub.
+  virtual void job_changed() = 0;
+  [[nodiscard]] bool armed() const { return topic_ != nullptr; }
 
  private:
-  mutable std::array<std::string, 2> frames_;
-};
-using SnapshotRef = std::shared_ptr<const Snapshot>;
-
-class Session;
-
-// What a session's transport does for it. Borrowed; outlives the session.
-class Transport {
- public:
-  virtual ~Transport() = default;
-  virtual void request_writable() = 0;                   // collect() has something
-  virtual void request_call_at(int64_t mono_ms) = 0;     // call Session::tick() then (min_interval, expiry, auth time-out)
-  virtual void close_session(std::string_view why) = 0;  // the session is over: "auth_timeout", "expired", "slow", "shutdown"
-};
-
-struct HubLimits {
-  size_t subscriptions_per_session_max = 256;
-  int64_t min_interval_ms = 0;  // server floor between two updates of one job to one session
-  int64_t auth_timeout_ms = 10'000;
-  int64_t expiry_warning_s = 60;        // auth_expiring is sent so long before `exp`
-  size_t messages_per_second_max = 50;  // from one session, burst twice that
-  size_t sessions_per_user_max = 64;
+  friend class Hub;
+  Topic* topic_ = nullptr;
+  Hub* hub_ = nullptr;
+  uint32_t index_ = 0;
 };
 
 class Hub {
  public:
-  explicit Hub(HubLimits limits);
+  Hub(HubLimits limits, Backend& backend);
   ~Hub();
+  Hub(const Hub&) = delete;
+  Hub& operator=(const Hub&) = delete;
 
-  void publish(const Event& event);  // older revs than the known one are skipped
-  void forget(const JobId& job);     // the engine no longer has it
-  // The engine is gone / back. While stale, snapshots are served as they are and sessions are told with an `engine` event {"stale":true}.
+  // A ws connection: has `connected` to send at once and must authenticate in time. Stays the hub's; ends with close().
+  [[nodiscard]] Session& open(Transport& transport, const Time& now);
+  // An SSE stream of a user already known. Errors: full (sessions_per_user_max).
+  [[nodiscard]] Result<Session*> open_stream(Transport& transport, const Identity& who, const Time& now);
+  void close(Session& session);                       // frees it; from then on the transport is not called
+  [[nodiscard]] Session* find(SessionRef ref) const;  // null: gone
+
+  // From the lane, in its order. Revs not above the known one are skipped.
+  void publish(const Event& event, const Time& now);
+  // The answer to Backend::fetch().
+  void fetched(const JobId& job, const Result<Event>& result, const Time& now);
+  void forget(const JobId& job);  // the engine no longer has it
+
+  // Around publish() of the whole state table (after attach and when lapped). `complete`: the table had a free slot, so that no job can
+  // have ended unseen. Answers the subscribed and awaited jobs that the table did not show: fetch each and hand it to fetched().
+  void begin_resync();
+  [[nodiscard]] std::vector<JobId> end_resync(bool complete, const Time& now);
+
+  // The engine is gone / back. While stale, snapshots are served as they are; sessions are told with `engine` {"stale":…}.
   void set_stale(bool stale);
-  [[nodiscard]] bool stale() const;
+  [[nodiscard]] bool stale() const { return stale_; }
+
+  void tick(const Time& now);  // what is due: expiry, warnings, time-outs, held-back updates
+  void shutdown();             // closes every session with CloseReason::shutdown
+
+  // The newest snapshot known here; null: ask the engine. The caller checks Identity::may_see(owner).
   [[nodiscard]] SnapshotRef find(const JobId& job) const;
-  [[nodiscard]] uint64_t list_rev(std::string_view owner) const;  // rev of the newest list change of this owner known here; 0: none
+  [[nodiscard]] uint64_t list_rev(std::string_view owner) const;  // of the newest list change of this owner known here; 0: none
+  // Arms the waiter. False: the job's rev is not `seen_rev` any more, answer at once.
+  [[nodiscard]] bool wait(Waiter& waiter, const JobId& job, uint64_t seen_rev);
+  void cancel(Waiter& waiter);
+
+  [[nodiscard]] const HubLimits& limits() const { return limits_; }
 
   struct Stats {
-    uint64_t events = 0, frames_built = 0, deliveries = 0, conflated = 0, refused = 0;
-    size_t sessions = 0, authenticated = 0, subscriptions = 0, topics = 0;
+    uint64_t events = 0;        // published and newer than what was known
+    uint64_t frames_built = 0;  // snapshots framed; each serves all sessions of its framing
+    uint64_t deliveries = 0;    // frames of jobs and lists handed to transports
+    uint64_t conflated = 0;     // updates that a newer one replaced before they were sent
+    uint64_t requests = 0;      // messages of clients
+    uint64_t refused = 0;       // of these: answered with `error` or `auth_error`
+    uint64_t rate_limited = 0;  // of these: not even read
+    uint64_t auth_ok = 0, auth_failed = 0, expired = 0;
+    uint64_t closed_slow = 0, closed_rate = 0, closed_auth_timeout = 0;
+    uint64_t topics_evicted = 0;
+    size_t sessions = 0, authenticated = 0, subscriptions = 0, topics = 0, waiters = 0, users = 0;
   };
   [[nodiscard]] Stats stats() const;
 
  private:
   friend class Session;
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  friend class Reply;
+
+  HubLimits limits_;
+  Backend& backend_;
+  bool stale_ = false;
 };
 
 }  // namespace jobcast::plugin
