@@ -146,8 +146,8 @@ Result<void> Fields::finish() {
     const std::string name(member.key());
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     std::string problem = "is not known here";
-    const auto closest = std::min_element(known_.begin(), known_.end(),
-                                          [&](const auto& a, const auto& b) { return distance(name, a) < distance(name, b); });
+    const auto closest =
+        std::min_element(known_.begin(), known_.end(), [&](const auto& a, const auto& b) { return distance(name, a) < distance(name, b); });
     if (closest != known_.end() && distance(name, *closest) <= 2) problem += ": did you mean \"" + *closest + "\"?";
     fail(name.c_str(), problem);
   }

@@ -34,9 +34,9 @@ class Fields {
   double number(const char* key, double fallback, double min, double max);
   bool boolean(const char* key, bool fallback);
   std::vector<std::string> strings(const char* key, size_t count_max, size_t bytes_max = 4096);  // absent: {}
-  JsonView object(const char* key);  // absent: a view that does not exist
+  JsonView object(const char* key);                                                              // absent: a view that does not exist
   JsonView array(const char* key);
-  JsonView any(const char* key);     // whatever is there, null included
+  JsonView any(const char* key);  // whatever is there, null included
 
   void fail(const char* key, std::string problem);  // a fault of the caller's own finding; the first one wins
   [[nodiscard]] std::string path(const char* key) const;

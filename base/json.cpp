@@ -66,11 +66,21 @@ void dump_string(std::string& out, std::string_view text) {
   for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (u >= 0x20) {
           out += c;
@@ -158,9 +168,7 @@ std::optional<bool> JsonView::boolean() const {
   return cJSON_IsTrue(node_) != 0;
 }
 
-JsonView JsonView::get(const char* key) const {
-  return JsonView(is_object() ? cJSON_GetObjectItemCaseSensitive(node_, key) : nullptr);
-}
+JsonView JsonView::get(const char* key) const { return JsonView(is_object() ? cJSON_GetObjectItemCaseSensitive(node_, key) : nullptr); }
 
 JsonView JsonView::at(size_t index) const {
   JsonView child = is_array() ? first() : JsonView();
@@ -225,9 +233,7 @@ Json& Json::set(const char* key, int64_t value) {
   return add(key, cJSON_CreateNumber(number));
 }
 
-Json& Json::set(const char* key, double value) {
-  return add(key, std::isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
-}
+Json& Json::set(const char* key, double value) { return add(key, std::isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull()); }
 
 Json& Json::set(const char* key, bool value) { return add(key, cJSON_CreateBool(value)); }
 Json& Json::set(const char* key, std::nullptr_t) { return add(key, cJSON_CreateNull()); }

@@ -42,8 +42,8 @@ class JsonView {
   [[nodiscard]] std::string_view key() const;         // this member's own name, or ""
   [[nodiscard]] JsonView first() const;               // first child; with next(): iteration over arrays and objects
   [[nodiscard]] JsonView next() const;
-  [[nodiscard]] std::string dump() const;             // compact text, no newline in it; "" when absent
-  [[nodiscard]] const char* type_name() const;        // "string", "number", …: for error messages
+  [[nodiscard]] std::string dump() const;       // compact text, no newline in it; "" when absent
+  [[nodiscard]] const char* type_name() const;  // "string", "number", …: for error messages
 
  private:
   const cJSON* node_ = nullptr;

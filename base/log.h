@@ -13,8 +13,8 @@ enum class Level : int { error = 0, warning, notice, info, debug };
 // Receives one finished line without its newline. Must be callable from any thread.
 using Sink = void (*)(Level, std::string_view line);
 
-void set_level(Level level);       // lines above it are dropped; `notice` by default
-void set_sink(Sink sink);          // nullptr: standard error, "<iso8601> level=… event=… …"
+void set_level(Level level);  // lines above it are dropped; `notice` by default
+void set_sink(Sink sink);     // nullptr: standard error, "<iso8601> level=… event=… …"
 [[nodiscard]] bool enabled(Level level);
 
 // One key and its value; a value with spaces, quotes or control characters is quoted and escaped.

@@ -1,8 +1,8 @@
 // JSON in and out, and the reader of fields: what must be refused is refused, by name.
+#include <cstring>
 #include "base/fields.h"
 #include "base/id.h"
 #include "base/json.h"
-#include <cstring>
 
 #include "tests/cmocka.h"
 
@@ -16,7 +16,8 @@ void refused(const char* text) {
 }
 
 void bad_json_is_refused(void**) {
-  for (const char* text : {"", "{", "{} x", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":2}}", "\"a\\u0000b\"", "\"\x01\"", "\"\xff\"", "\"\xed\xa0\x80\"", "[1,]", "9007199254740993"})
+  for (const char* text : {"", "{", "{} x", "{\"a\":1,\"a\":2}", "{\"a\":{\"b\":1,\"b\":2}}", "\"a\\u0000b\"", "\"\x01\"", "\"\xff\"",
+                           "\"\xed\xa0\x80\"", "[1,]", "9007199254740993"})
     refused(text);
   refused((std::string(40, '[') + std::string(40, ']')).c_str());
   assert_false(Json::parse("[1]", {.bytes_max = 2}).ok());
