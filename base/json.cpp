@@ -14,6 +14,8 @@
 #include <cstring>
 #include <new>
 
+#include "base/text.h"
+
 namespace jobcast {
 namespace {
 
@@ -61,39 +63,6 @@ Result<void> precheck(std::string_view text, JsonLimits limits) {
   return {};
 }
 
-void dump_string(std::string& out, std::string_view text) {
-  out += '"';
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      default:
-        if (u >= 0x20) {
-          out += c;
-        } else {
-          std::array<char, 8> escape{};
-          snprintf(escape.data(), escape.size(), "\\u%04x", u);
-          out += escape.data();
-        }
-    }
-  }
-  out += '"';
-}
-
 // cJSON 1.7.15 prints 15 digits where 17 would be needed (9007199254740991 becomes 9.00719925474099e+15): the shortest text that
 // reads back as the same double is written here instead.
 void dump_number(std::string& out, double value) {
@@ -106,7 +75,7 @@ void dump_number(std::string& out, double value) {
 
 void dump_node(std::string& out, const cJSON* node) {
   if (cJSON_IsString(node)) {
-    dump_string(out, node->valuestring);
+    append_json_string(out, node->valuestring);
   } else if (cJSON_IsNumber(node)) {
     dump_number(out, node->valuedouble);
   } else if (cJSON_IsRaw(node)) {
@@ -117,7 +86,7 @@ void dump_node(std::string& out, const cJSON* node) {
     for (const cJSON* child = node->child; child; child = child->next) {
       if (child != node->child) out += ',';
       if (object) {
-        dump_string(out, child->string);
+        append_json_string(out, child->string);
         out += ':';
       }
       dump_node(out, child);
@@ -254,25 +223,48 @@ Json& Json::push(Json value) {
 Json& Json::push(std::string_view value) { return push(Json(required(cJSON_CreateString(std::string(value).c_str())))); }
 Json& Json::push_raw(std::string_view json) { return push(Json(required(cJSON_CreateRaw(std::string(json).c_str())))); }
 
+void append_json_string(std::string& out, std::string_view text) {
+  out += '"';
+  size_t plain = 0;  // start of the run that needs no escape; runs are copied whole
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const auto u = static_cast<unsigned char>(c);
+    if (u >= 0x20 && c != '"' && c != '\\') continue;
+    out.append(text, plain, i - plain);
+    plain = i + 1;
+    switch (c) {
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
+      default: {
+        constexpr std::string_view kHex = "0123456789abcdef";
+        out += "\\u00";
+        out += kHex[u >> 4];
+        out += kHex[u & 15U];
+      }
+    }
+  }
+  out.append(text, plain);
+  out += '"';
+}
+
 bool is_utf8(std::string_view text) {
   for (size_t i = 0; i < text.size();) {
-    const auto byte = [&](size_t at) -> unsigned { return at < text.size() ? static_cast<unsigned char>(text[at]) : 0U; };
-    const auto tail = [&](size_t at) { return (byte(at) & 0xC0U) == 0x80U; };
-    const unsigned lead = byte(i);
-    if (lead == 0) return false;
-    if (lead < 0x80) {
-      i += 1;
-    } else if (lead >= 0xC2 && lead <= 0xDF && tail(i + 1)) {
-      i += 2;
-    } else if (lead >= 0xE0 && lead <= 0xEF && tail(i + 1) && tail(i + 2) && !(lead == 0xE0 && byte(i + 1) < 0xA0) &&
-               !(lead == 0xED && byte(i + 1) > 0x9F)) {
-      i += 3;
-    } else if (lead >= 0xF0 && lead <= 0xF4 && tail(i + 1) && tail(i + 2) && tail(i + 3) && !(lead == 0xF0 && byte(i + 1) < 0x90) &&
-               !(lead == 0xF4 && byte(i + 1) > 0x8F)) {
-      i += 4;
-    } else {
-      return false;
-    }
+    const size_t length = utf8_length(text, i);
+    if (length == 0) return false;
+    i += length;
   }
   return true;
 }

@@ -86,6 +86,9 @@ class Json {
   Node node_;
 };
 
+// `text` as a JSON string, quotes included. For writers that build their text straight (the snapshot); `text` must be valid UTF-8.
+void append_json_string(std::string& out, std::string_view text);
+
 // Well-formed UTF-8 (no surrogates, no overlong forms, at most U+10FFFF) without NUL.
 [[nodiscard]] bool is_utf8(std::string_view text);
 

@@ -1,0 +1,42 @@
+#include "base/text.h"
+
+namespace jobcast {
+
+size_t utf8_length(std::string_view text, size_t at) {
+  const auto byte = [&](size_t offset) -> unsigned {
+    return at + offset < text.size() ? static_cast<unsigned char>(text[at + offset]) : 0U;
+  };
+  const auto tail = [&](size_t offset) { return (byte(offset) & 0xC0U) == 0x80U; };
+  const unsigned lead = byte(0);
+  if (lead == 0) return 0;
+  if (lead < 0x80) return 1;
+  if (lead >= 0xC2 && lead <= 0xDF && tail(1)) return 2;
+  if (lead >= 0xE0 && lead <= 0xEF && tail(1) && tail(2) && !(lead == 0xE0 && byte(1) < 0xA0) && !(lead == 0xED && byte(1) > 0x9F))
+    return 3;
+  if (lead >= 0xF0 && lead <= 0xF4 && tail(1) && tail(2) && tail(3) && !(lead == 0xF0 && byte(1) < 0x90) &&
+      !(lead == 0xF4 && byte(1) > 0x8F))
+    return 4;
+  return 0;
+}
+
+std::string_view utf8_prefix(std::string_view text, size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  size_t end = bytes_max;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
+  return text.substr(0, end);
+}
+
+std::string to_utf8(std::string_view bytes, size_t bytes_max) {
+  constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
+  std::string out;
+  for (size_t i = 0; i < bytes.size();) {
+    const size_t length = utf8_length(bytes, i);
+    const std::string_view character = length > 0 ? bytes.substr(i, length) : kReplacement;
+    if (character.size() > bytes_max - out.size()) break;
+    out += character;
+    i += length > 0 ? length : 1;
+  }
+  return out;
+}
+
+}  // namespace jobcast
