@@ -48,6 +48,9 @@ struct CancelRequest {
   std::optional<int64_t> acknowledged_ms;  // the worker said that it saw it
 };
 
+constexpr size_t kErrorBytesMax = 512, kPhaseBytesMax = 63, kMessageBytesMax = 255;
+constexpr size_t kArgsBytesMax = 64 << 10, kMetaBytesMax = 1 << 10, kResultBytesMax = 512 << 10;
+
 struct Job {
   JobId id;
   std::string kind, owner, queue;
@@ -57,10 +60,10 @@ struct Job {
   uint64_t rev = 0;
   int attempt = 0;  // attempts begun
   int max_attempts = 1;
-  int crashes = 0;     // attempts lost with their worker; 3 fail the job
-  uint64_t fence = 0;  // of the newest attempt; a write with another fence changes nothing
-  int64_t created_ms = 0;
-  int64_t run_at_ms = 0;  // scheduled and retrying: not before this
+  int crashes = 0;         // attempts lost with their worker; 3 fail the job
+  uint64_t fence = 0;      // of the newest attempt; a write with another fence changes nothing
+  int64_t created_ms = 0;  // 0: not inserted yet
+  int64_t run_at_ms = 0;   // scheduled and retrying: not before this
   std::optional<int64_t> started_ms, finished_ms;
   Progress progress;
   std::optional<CancelRequest> cancel;
@@ -68,23 +71,24 @@ struct Job {
   std::string error;             // ≤ 512 bytes
   std::string args_json = "{}";  // ≤ 64 KiB
   std::string meta_json = "{}";  // ≤ 1 KiB
-  std::string result_json;       // ≤ 512 KiB; "" when there is none
+  std::string result_json;       // ≤ 512 KiB, valid JSON; "" when there is none, or where it was left out (Store::list, load)
+  size_t result_bytes = 0;       // its size, known also where the text was left out; 0: no result
   std::string unique_key, idempotency_key;
 };
 
 enum class On : uint8_t {
-  insert,        // a submit without, or past, run_at
-  insert_later,  // a submit with a run_at in the future
+  insert,        // a submit without, or past, run_at; sets created_ms
+  insert_later,  // a submit with a run_at in the future (Job::run_at_ms); sets created_ms
   due,           // run_at has come
-  start,         // the scheduler hands it to a process: attempt+1, new fence
-  succeed,       // exit 0
-  fail,          // exit ≠ 0, signal, timeout, …: retrying while attempts are left, else failed
-  lose_worker,   // the process vanished without the engine seeing its end: crashes+1, failed at 3
+  start,         // the scheduler hands it to a process: attempt+1, new fence, progress from nothing
+  succeed,       // exit 0; also after a cancel was asked for
+  fail,          // exit ≠ 0, signal, timeout, …: retrying while attempts are left, else failed; cancelled if that was asked for
+  lose_worker,   // the process vanished without the engine seeing its end: like fail, and crashes+1, failed at 3
   cancel,        // asked for: waiting jobs are cancelled at once, a running one only notes it
   cancel_done,   // the process ended after a cancel
   expire,
-  drain,  // a running job goes back, no attempt charged
-  retry,  // by hand
+  drain,  // a running job goes back, no attempt charged; cancelled if that was asked for
+  retry,  // by hand: of a failed or cancelled job, with at least one attempt granted; of a retrying one, at once
 };
 
 // The facts that an event brings along; which are read depends on the event.
@@ -95,8 +99,9 @@ struct Facts {
   std::string error;
   std::string result_json;
   int64_t retry_at_ms = 0;  // fail, lose_worker: when the next attempt may begin (backoff and jitter are the caller's)
-  uint64_t fence = 0;       // start: the new attempt's; succeed, fail, cancel_done, lose_worker, drain: the attempt that speaks
-  std::string by;           // cancel
+  uint64_t fence =
+      0;  // start: the new attempt's, above the job's last; succeed, fail, cancel_done, lose_worker, drain: the attempt that speaks
+  std::string by;  // cancel
 };
 
 constexpr int kCrashesMax = 3;
