@@ -33,7 +33,8 @@ class Scheduler {
     std::string why;                  // queue_full, paused, run_at, backoff
     std::optional<int64_t> position;  // 1 is next in its queue; for `queued` jobs
   };
-  // Why a waiting job waits; nullopt for one that runs or is over. `position` costs at most O(min(place, 1000)); above it is absent.
+  // Why a waiting job waits; nullopt for one that runs, is over, or has a free place and is about to start. `position` costs at most
+  // O(min(place, 1000)); above it is absent.
   [[nodiscard]] std::optional<Waiting> why_waiting(const JobId& id) const;
 
   struct Counts {
@@ -62,6 +63,10 @@ class Scheduler {
     int priority = 0;
     int64_t run_at_ms = 0;
   };
+  void forget(const JobId& id);
+  [[nodiscard]] static std::optional<int64_t> place(const Queue& queue, const Key& key);
+  [[nodiscard]] static bool is_timed(JobState state) { return state == JobState::scheduled || state == JobState::retrying; }
+
   std::map<std::string, Queue> queues_;
   std::unordered_map<JobId, Known> known_;
   std::set<std::pair<int64_t, JobId>> timed_;  // scheduled and retrying, by run_at
