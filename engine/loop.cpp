@@ -37,7 +37,8 @@ void Loop::unwatch(int fd) {
 
 Loop::TimerId Loop::after_ms(int64_t delay_ms, std::function<void()> fire) {
   const TimerId id = next_timer_++;
-  const int64_t due = jobcast::now().mono_ns + std::max<int64_t>(delay_ms, 0) * 1'000'000;
+  constexpr int64_t kDelayMsMax = 100LL * 365 * 24 * 3600 * 1000;  // keeps the sum below within 64 bits
+  const int64_t due = jobcast::now().mono_ns + std::clamp<int64_t>(delay_ms, 0, kDelayMsMax) * 1'000'000;
   timers_.emplace(std::pair{due, id}, std::move(fire));
   timer_due_.emplace(id, due);
   return id;
@@ -60,6 +61,7 @@ void Loop::turn(int timeout_ms_max) {
   std::array<epoll_event, 64> events{};
   const int count =
       epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), static_cast<int>(std::min<int64_t>(timeout, 3'600'000)));
+  if (count < 0 && errno != EINTR) std::abort();  // only a broken descriptor of our own: waiting again would spin
   now_ = jobcast::now();
   const uint64_t newest = next_generation_;  // what is watched from here on, on a reused number, has no event in this batch
   for (int i = 0; i < count; ++i) {
