@@ -38,6 +38,7 @@ struct RegionOptions {
   uint32_t ring_bytes = 1 << 20;  // power of two, 64 KiB … 64 MiB
   uint32_t slots = 512;           // jobs in the state table, 16 … 65,536
   uint32_t readers_max = 16;
+  uint64_t first_position = 0;  // in units of 64 bytes; tests start just below 2^32
 };
 
 class RegionWriter {
@@ -57,10 +58,12 @@ class RegionWriter {
   struct Grant {
     uint32_t reader = 0;  // for remove_reader()
     Fd region;            // sealed memfd: map read-only
-    Fd block;             // the reader's own page, read-write: holds wake_at
+    Fd block;             // the reader's own page, read-write: holds its `armed`
     Fd doorbell;          // SOCK_SEQPACKET: readable when rung; EOF when the engine is gone
   };
-  [[nodiscard]] Result<Grant> add_reader();  // full: readers_max are attached
+  // `with_membarrier`: the reader said that it can call membarrier(2), see membarrier_offered(); while all readers can, flush() needs
+  // no fence. Errors: full (readers_max are attached), internal.
+  [[nodiscard]] Result<Grant> add_reader(bool with_membarrier = false);
   void remove_reader(uint32_t reader);
 
   [[nodiscard]] uint64_t epoch() const;  // random, names this region
@@ -105,17 +108,19 @@ class RegionReader {
   // One event, or why there is none. `more` means that `event` was filled.
   [[nodiscard]] Drained next(Event& event);
 
-  // Reads every job of the state table into `sink` and continues draining from a tail noted before. Events with a `rev` not above
-  // what the table showed may follow: skip them. Used after open() and after `lapped`.
+  // Reads the jobs of the state table into `sink` and continues draining from a tail noted before. Events with a `rev` not above
+  // what the table showed may follow: skip them. Used after open() (every job) and after `lapped` (every job whose slot was written since
+  // this reader last read it, so that a resync costs what changed and a reader that is always too slow still sees every job's latest).
   template <class Sink>
   void resync(Sink&& sink) {
     begin_resync();
     Event event;
     for (uint32_t slot = 0; slot < slots(); ++slot)
-      if (read_slot(slot, event)) sink(static_cast<const Event&>(event));
+      if (slot_changed(slot) && read_slot(slot, event)) sink(static_cast<const Event&>(event));
   }
   void begin_resync();
   [[nodiscard]] uint32_t slots() const;
+  [[nodiscard]] bool slot_changed(uint32_t slot) const;  // since read_slot() last returned it
   // False: the slot is empty, or was rewritten too often while being read (its newest event then follows on the ring).
   [[nodiscard]] bool read_slot(uint32_t slot, Event& event);
 

@@ -1,0 +1,44 @@
+// A blocking client of the control socket, for commands and tests: one request at a time. Not thread-safe.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/handle.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "ipc/control.h"
+
+namespace jobcast {
+
+class ControlClient {
+ public:
+  // Errors: not_found (no such socket: no engine runs there), unauthorized (its mode), closed (nobody listens), invalid (path too long).
+  [[nodiscard]] static Result<ControlClient> connect(const std::string& socket_path);
+
+  // The whole answer, {"jsonrpc","id","result"}; get its "result". Errors: those of the method as the engine meant them; retry (no answer
+  // in `timeout_ms`; the request may still be carried out), closed, corrupt. After these three, connect anew.
+  [[nodiscard]] Result<Json> call(std::string_view method, const Json& params, int timeout_ms = 10'000);
+
+  // What RegionReader::open() takes. The attachment ends with this connection: keep it.
+  struct Attached {
+    Fd region, block, doorbell;
+  };
+  [[nodiscard]] Result<Attached> attach(int timeout_ms = 10'000);
+
+  // Readable at end of file when the engine is gone.
+  [[nodiscard]] int fd() const { return socket_.get(); }
+
+ private:
+  explicit ControlClient(Fd socket) : socket_(std::move(socket)) {}
+  [[nodiscard]] Result<void> wait(short events, int64_t deadline_ns) const;
+
+  Fd socket_;
+  LineBuffer lines_;
+  int64_t last_id_ = 0;
+  std::vector<Fd> fds_;  // that came with the answer being read
+};
+
+}  // namespace jobcast

@@ -1,0 +1,57 @@
+// The writing end of the lane, a broadcast ring: the engine's loop thread only. It never waits for a reader; whoever is too slow notices
+// by `intent`. The ordering is that of Aeron's broadcast transmitter; positions live in the header only, so that no old payload can
+// pass for one.
+#pragma once
+
+#include "ipc/record.h"
+#include "ipc/shared_words.h"
+
+namespace jobcast {
+
+class LaneWriter {
+ public:
+  LaneWriter() = default;
+  // `region` is initialised and outlives this.
+  LaneWriter(jobcast_region& region, unsigned char* ring, uint64_t first_position)
+      : region_(&region), ring_(ring), units_(region.ring_bytes / JOBCAST_UNIT_BYTES), position_(first_position) {
+    store_relaxed(region.era, era());
+    store_relaxed(region.intent, static_cast<uint32_t>(first_position));
+    store_release(region.tail, static_cast<uint32_t>(first_position));
+  }
+
+  void publish(const RecordImage& image) {
+    const uint32_t index = static_cast<uint32_t>(position_) & (units_ - 1);
+    const uint32_t room = units_ - index;
+    const uint32_t units = jobcast_units(image.head().bytes);
+    const uint32_t padding = units > room ? room : 0;
+    const uint32_t before = era();
+    position_ += padding + units;
+    const auto end = static_cast<uint32_t>(position_);
+
+    store_relaxed(region_->intent, end);
+    // release fence: a reader that sees any word stored below also sees the intent above, and knows that it was overtaken.
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    if (padding) pad(index, padding);
+    copy_in(at(padding ? 0 : index), image.bytes, image.head().bytes);
+    if (era() != before) store_relaxed(region_->era, era());
+    // release: publishes the record's words and the era above.
+    store_release(region_->tail, end);
+  }
+
+ private:
+  [[nodiscard]] uint32_t era() const { return static_cast<uint32_t>(position_ >> JOBCAST_ERA_SHIFT); }
+  [[nodiscard]] unsigned char* at(uint32_t index) const { return ring_ + size_t{index} * JOBCAST_UNIT_BYTES; }
+  void pad(uint32_t index, uint32_t units) const {
+    alignas(8) jobcast_record head{};
+    head.bytes = units * JOBCAST_UNIT_BYTES;
+    head.type = JOBCAST_RECORD_PADDING;
+    copy_in(at(index), &head, sizeof head);
+  }
+
+  jobcast_region* region_ = nullptr;
+  unsigned char* ring_ = nullptr;
+  uint32_t units_ = 0;
+  uint64_t position_ = 0;  // never wraps; its lower half is the tail
+};
+
+}  // namespace jobcast

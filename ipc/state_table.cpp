@@ -1,0 +1,65 @@
+// See state_table.h. The engine's loop thread only.
+#include "ipc/state_table.h"
+
+#include "ipc/shared_words.h"
+
+namespace jobcast {
+
+StateTableWriter::StateTableWriter(uint32_t* sequences, unsigned char* copies, uint32_t slots)
+    : sequences_(sequences), copies_(copies), slots_(slots) {}
+
+uint32_t StateTableWriter::slot_for(const JobId& job, bool terminal) {
+  uint32_t slot = kNoSlot;
+  if (const auto found = directory_.find(job); found != directory_.end()) {
+    slot = found->second;
+  } else {
+    if (fresh_ < slots_) {
+      slot = fresh_++;
+      entries_.emplace_back();
+    } else if (oldest_ != kNoSlot) {
+      slot = oldest_;
+      remove_terminal(slot);
+      directory_.erase(entries_[slot].job);
+    } else {
+      return kNoSlot;
+    }
+    entries_[slot].job = job;
+    entries_[slot].terminal = false;
+    directory_.emplace(job, slot);
+  }
+  if (entries_[slot].terminal != terminal) {
+    if (terminal)
+      append_terminal(slot);
+    else
+      remove_terminal(slot);  // a finished job was retried by hand
+    entries_[slot].terminal = terminal;
+  }
+  return slot;
+}
+
+void StateTableWriter::write(uint32_t slot, const RecordImage& image) {
+  uint32_t next = load_relaxed(sequences_[slot]) + 1;
+  if (next == 0) next = 2;  // 0 says "never used"; 2 names the same copy
+  // release fence: the sequence that made the other copy the current one is seen before any word of this one changes. A reader still in
+  // this copy then finds its sequence moved, whichever words it got.
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+  copy_in(copies_ + size_t{slot * 2 + (next & 1)} * JOBCAST_RECORD_BYTES_MAX, image.bytes, image.head().bytes);
+  // release: publishes the copy's words above.
+  store_release(sequences_[slot], next);
+}
+
+void StateTableWriter::append_terminal(uint32_t slot) {
+  Entry& entry = entries_[slot];
+  entry.older = newest_;
+  entry.newer = kNoSlot;
+  (newest_ == kNoSlot ? oldest_ : entries_[newest_].newer) = slot;
+  newest_ = slot;
+}
+
+void StateTableWriter::remove_terminal(uint32_t slot) {
+  const Entry& entry = entries_[slot];
+  (entry.older == kNoSlot ? oldest_ : entries_[entry.older].newer) = entry.newer;
+  (entry.newer == kNoSlot ? newest_ : entries_[entry.newer].older) = entry.older;
+}
+
+}  // namespace jobcast

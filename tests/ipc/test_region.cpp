@@ -1,0 +1,233 @@
+// The region seen from both ends in one process: order, wrap, laps, resync, wake-ups, readers that come and go.
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <memory>
+
+#include "ipc/membarrier.h"
+#include "ipc/region.h"
+#include "tests/ipc/region_fixture.h"
+
+namespace {
+
+using namespace jobcast;
+using namespace jobcast::test;
+using Drained = RegionReader::Drained;
+
+RegionWriter make(RegionOptions options = {}) {
+  auto writer = RegionWriter::create(options);
+  if (!writer) fail_msg("%s", writer.error().detail.c_str());
+  return std::move(*writer);
+}
+
+bool readable(int fd) {
+  pollfd ready{fd, POLLIN, 0};
+  return poll(&ready, 1, 0) == 1;
+}
+
+void an_event_arrives_as_it_was_published(void**) {
+  auto writer = make();
+  auto reader = attach(writer);
+  const std::string owner(kOwnerBytesMax, 'o'), snapshot(kSnapshotBytesMax, 's');
+  writer.publish({.job = job(7),
+                  .rev = (uint64_t{3} << 32) + 9,
+                  .state = JobState::failed,
+                  .list_changed = true,
+                  .owner = owner,
+                  .snapshot = snapshot});
+  writer.publish({.job = job(8), .rev = 5, .state = JobState::queued, .list_changed = false, .owner = "", .snapshot = ""});
+  Event event;
+  assert_true(reader.next(event) == Drained::more);
+  assert_true(event.job == job(7) && event.rev == (uint64_t{3} << 32) + 9 && event.state == JobState::failed && event.list_changed);
+  assert_true(event.owner == owner && event.snapshot == snapshot);
+  assert_true(reader.next(event) == Drained::more);
+  assert_true(event.job == job(8) && event.owner.empty() && event.snapshot.empty() && !event.list_changed);
+  assert_true(reader.next(event) == Drained::empty);
+}
+
+void every_event_arrives_in_order_across_the_wrap_of_the_ring_and_of_the_position(void**) {
+  auto writer = make({.ring_bytes = 65536, .slots = 16, .first_position = (uint64_t{1} << 32) - 1000});
+  auto reader = attach(writer);
+  uint64_t expected = 1;
+  for (uint64_t rev = 1; rev <= 20'000; ++rev) {
+    publish(writer, static_cast<uint32_t>(rev % 50), rev);
+    if (rev % 13 != 0) continue;
+    Drained end;
+    do
+      end = reader.drain([&](const Event& event) {
+        assert_true(event.rev == expected++);
+        assert_true(proven(event));
+      });
+    while (end == Drained::more);
+    assert_true(end == Drained::empty);
+  }
+  assert_true(expected > 19'000);
+}
+
+void one_drain_hands_out_at_most_sixteen(void**) {
+  auto writer = make();
+  auto reader = attach(writer);
+  for (uint64_t rev = 1; rev <= 40; ++rev) publish(writer, 1, rev);
+  int seen = 0;
+  assert_true(reader.drain([&](const Event&) { ++seen; }) == Drained::more);
+  assert_int_equal(seen, 16);
+}
+
+void a_lapped_reader_says_so_and_resyncs_to_the_newest_state_of_every_job(void**) {
+  auto writer = make({.ring_bytes = 65536, .slots = 64, .first_position = (uint64_t{1} << 32) - 300});
+  auto reader = attach(writer);
+  for (uint64_t rev = 1; rev <= 3000; ++rev) publish(writer, static_cast<uint32_t>(rev % 50), rev);
+  assert_true(reader.drain([](const Event&) { fail(); }) == Drained::lapped);
+  std::map<uint64_t, int> seen;
+  reader.resync([&](const Event& event) {
+    assert_true(proven(event));
+    seen[event.rev]++;
+  });
+  assert_int_equal(seen.size(), 50);
+  assert_int_equal(seen.begin()->first, 2951);
+  assert_int_equal(seen.rbegin()->first, 3000);
+  assert_true(reader.drain([](const Event&) { fail(); }) == Drained::empty);
+  publish(writer, 3, 3001);
+  assert_true(reader.drain([](const Event& event) { assert_int_equal(event.rev, 3001); }) == Drained::empty);
+  assert_int_equal(reader.stats().laps, 1);
+}
+
+void a_second_resync_reads_only_what_changed(void**) {
+  auto writer = make({.ring_bytes = 65536, .slots = 64});
+  auto reader = attach(writer);
+  for (uint32_t number = 0; number < 40; ++number) publish(writer, number, number + 1);
+  int seen = 0;
+  const auto count = [&](const Event&) { ++seen; };
+  reader.resync(count);
+  assert_int_equal(seen, 40);
+  publish(writer, 5, 100);
+  seen = 0;
+  reader.resync(count);
+  assert_int_equal(seen, 1);
+}
+
+void an_armed_reader_is_rung_once_for_a_batch(void**) {
+  for (const bool membarrier : {false, true}) {
+    if (membarrier && !membarrier_offered()) continue;
+    auto writer = make();
+    auto reader = attach(writer, membarrier);
+    assert_true(reader.arm());
+    assert_false(readable(reader.doorbell_fd()));
+    for (uint64_t rev = 1; rev <= 5; ++rev) publish(writer, 1, rev);
+    writer.flush();
+    writer.flush();
+    publish(writer, 1, 6);
+    writer.flush();
+    assert_true(readable(reader.doorbell_fd()));
+    assert_int_equal(writer.stats().doorbells, 1);
+    assert_true(reader.clear_doorbell());
+    assert_false(readable(reader.doorbell_fd()));
+    assert_false(reader.arm());  // something is there
+    assert_true(reader.drain([](const Event&) {}) == Drained::empty);
+    assert_true(reader.arm());
+  }
+}
+
+void events_still_in_the_batch_forbid_sleeping(void**) {
+  auto writer = make();
+  auto reader = attach(writer);
+  publish(writer, 1, 1);
+  publish(writer, 1, 2);
+  Event event;
+  assert_true(reader.next(event) == Drained::more);
+  assert_false(reader.arm());
+  assert_true(reader.next(event) == Drained::more);
+  assert_true(reader.arm());
+}
+
+void readers_come_and_go_and_each_hears_everything_from_its_own_start(void**) {
+  auto writer = make({.readers_max = 2});
+  uint32_t id = 0;
+  auto first = attach(writer);
+  publish(writer, 1, 1);
+  {
+    auto second = attach(writer, false, &id);
+    assert_true(writer.add_reader().error().code == Errc::full);
+    publish(writer, 1, 2);
+    assert_true(second.drain([](const Event& event) { assert_int_equal(event.rev, 2); }) == Drained::empty);
+    writer.remove_reader(id);
+    assert_false(second.clear_doorbell());  // end of file: no longer attached
+  }
+  auto third = attach(writer);
+  int from_table = 0;
+  third.resync([&](const Event& event) { from_table += event.rev == 2; });
+  assert_int_equal(from_table, 1);
+  int seen = 0;
+  assert_true(first.drain([&](const Event&) { ++seen; }) == Drained::empty);
+  assert_int_equal(seen, 2);
+  assert_int_equal(writer.stats().readers, 2);
+}
+
+void the_death_of_the_writer_is_an_end_of_file_and_its_last_events_stay_readable(void**) {
+  auto writer = std::make_unique<RegionWriter>(make());
+  auto reader = attach(*writer);
+  publish(*writer, 1, 1);
+  writer.reset();
+  assert_true(readable(reader.doorbell_fd()));
+  assert_false(reader.clear_doorbell());
+  int seen = 0;
+  assert_true(reader.drain([&](const Event& event) { seen += proven(event); }) == Drained::empty);
+  assert_int_equal(seen, 1);
+}
+
+void a_reader_that_never_clears_its_doorbell_cannot_stop_the_writer(void**) {
+  auto writer = make();
+  auto reader = attach(writer);
+  for (uint64_t rev = 1; rev <= 5000; ++rev) {  // far more than a socket holds
+    (void)reader.arm();
+    publish(writer, 1, rev);
+    writer.flush();
+    while (reader.drain([](const Event&) {}) == Drained::more) {
+    }
+  }
+  assert_true(reader.clear_doorbell());
+}
+
+void an_idle_region_is_not_backed_by_memory(void**) {
+  auto writer = make({.ring_bytes = 64 << 20, .slots = 65'536});
+  auto reader = attach(writer);
+  reader.resync([](const Event&) { fail(); });
+  auto grant = writer.add_reader();
+  struct stat status;
+  assert_int_equal(fstat(grant->region.get(), &status), 0);
+  assert_true(status.st_size > 500 << 20);
+  assert_true(status.st_blocks * 512 < 512 * 1024);  // header and the sequences that the resync looked at
+}
+
+void a_reader_cannot_write_the_region_nor_resize_it(void**) {
+  auto writer = make();
+  auto grant = writer.add_reader();
+  assert_true(mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, grant->region.get(), 0) == MAP_FAILED);
+  assert_int_not_equal(pwrite(grant->region.get(), "x", 1, 0), 1);
+  assert_int_equal(ftruncate(grant->region.get(), 4096), -1);
+  assert_int_equal(ftruncate(grant->block.get(), 0), -1);
+}
+
+}  // namespace
+
+int main() {
+  const CMUnitTest tests[] = {
+      cmocka_unit_test(an_event_arrives_as_it_was_published),
+      cmocka_unit_test(every_event_arrives_in_order_across_the_wrap_of_the_ring_and_of_the_position),
+      cmocka_unit_test(one_drain_hands_out_at_most_sixteen),
+      cmocka_unit_test(a_lapped_reader_says_so_and_resyncs_to_the_newest_state_of_every_job),
+      cmocka_unit_test(a_second_resync_reads_only_what_changed),
+      cmocka_unit_test(an_armed_reader_is_rung_once_for_a_batch),
+      cmocka_unit_test(events_still_in_the_batch_forbid_sleeping),
+      cmocka_unit_test(readers_come_and_go_and_each_hears_everything_from_its_own_start),
+      cmocka_unit_test(the_death_of_the_writer_is_an_end_of_file_and_its_last_events_stay_readable),
+      cmocka_unit_test(a_reader_that_never_clears_its_doorbell_cannot_stop_the_writer),
+      cmocka_unit_test(an_idle_region_is_not_backed_by_memory),
+      cmocka_unit_test(a_reader_cannot_write_the_region_nor_resize_it),
+  };
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
