@@ -22,7 +22,7 @@ struct KindConfig {
   int64_t grace_ms = 5000;     // from TERM to KILL
   int64_t cancel_ms = 1000;    // from a cancel request to TERM, for a worker that has not acknowledged it
   int max_attempts = 1;        // default for a submit
-  int max_attempts_limit = 1;  // what a submit may ask for
+  int max_attempts_limit = 1;  // what a submit may ask for; max_attempts where the file is silent
   int64_t retry_initial_ms = 1000, retry_max_ms = 60'000;
   double retry_multiplier = 2.0, retry_jitter = 0.2;  // delay = initial × multiplier^(n-1), capped, ± jitter
   std::vector<std::string> env_allow;                 // copied from the engine's own environment

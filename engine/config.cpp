@@ -1,0 +1,189 @@
+#include "engine/config.h"
+
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/fields.h"
+#include "base/json.h"
+
+namespace jobcast::engine {
+namespace {
+
+constexpr int64_t kDayMs = 24LL * 3600 * 1000;
+constexpr int64_t kYearMs = 365 * kDayMs;
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && text.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789._-") == std::string_view::npos;
+}
+
+bool is_environment_name(std::string_view text) {
+  return !text.empty() && !(text.front() >= '0' && text.front() <= '9') &&
+         text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+}
+
+bool is_ours(std::string_view variable) { return variable.starts_with("JOBCAST_"); }
+
+std::string absolute_path(Fields& in, const char* key, std::string_view fallback) {
+  std::string path = in.string(key, fallback);
+  if (!path.starts_with('/')) in.fail(key, "must be an absolute path, not \"" + path + "\"");
+  return path;
+}
+
+unsigned processors() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
+}
+
+void check_program(Fields& in, const std::vector<std::string>& argv) {
+  if (argv.empty()) return in.fail("argv", "is required: the program's absolute path, then its arguments");
+  const std::string& program = argv.front();
+  struct stat info {};
+  if (!program.starts_with('/'))
+    in.fail("argv", "must begin with an absolute path, not \"" + program + "\" (no shell and no PATH is asked)");
+  else if (stat(program.c_str(), &info) != 0)
+    in.fail("argv", "names a program that does not exist: " + program);
+  else if (!S_ISREG(info.st_mode) || access(program.c_str(), X_OK) != 0)
+    in.fail("argv", "names what cannot be executed: " + program + " (chmod +x, and mind the user that the engine runs as)");
+}
+
+void read_environment(Fields& in, KindConfig& kind) {
+  kind.env_allow = in.strings("env_allow", 256, 256);
+  for (const std::string& name : kind.env_allow) {
+    if (!is_environment_name(name)) in.fail("env_allow", "holds \"" + name + "\", which is no name of a variable");
+    if (is_ours(name)) in.fail("env_allow", "holds \"" + name + "\": names in JOBCAST_ are the engine's own");
+  }
+  const JsonView set = in.object("env_set");
+  for (JsonView member = set.first(); member.exists(); member = member.next()) {
+    const std::string name(member.key());
+    const auto value = member.string();
+    if (!is_environment_name(name)) in.fail("env_set", "holds \"" + name + "\", which is no name of a variable");
+    if (is_ours(name)) in.fail("env_set", "holds \"" + name + "\": names in JOBCAST_ are the engine's own");
+    if (!value) in.fail("env_set", "must hold strings; " + name + " is of type " + member.type_name());
+    if (value) kind.env_set.emplace(name, *value);
+  }
+}
+
+void read_attempts(Fields& in, KindConfig& kind) {
+  kind.max_attempts = static_cast<int>(in.integer("max_attempts", kind.max_attempts, 1, 25));
+  kind.max_attempts_limit = static_cast<int>(in.integer("max_attempts_limit", kind.max_attempts, 1, 25));
+  if (kind.max_attempts_limit < kind.max_attempts) in.fail("max_attempts_limit", "is below max_attempts: raise it, or leave it out");
+  kind.retry_initial_ms = in.integer("retry_initial_ms", kind.retry_initial_ms, 0, kDayMs);
+  kind.retry_max_ms = in.integer("retry_max_ms", std::max(kind.retry_max_ms, kind.retry_initial_ms), 0, 7 * kDayMs);
+  if (kind.retry_max_ms < kind.retry_initial_ms) in.fail("retry_max_ms", "is below retry_initial_ms: raise it, or leave it out");
+  kind.retry_multiplier = in.number("retry_multiplier", kind.retry_multiplier, 1, 100);
+  kind.retry_jitter = in.number("retry_jitter", kind.retry_jitter, 0, 1);
+}
+
+Result<KindConfig> read_kind(const std::string& name, JsonView object, const std::map<std::string, QueueConfig>& queues) {
+  KindConfig kind;
+  kind.name = name;
+  Fields in(object, "kinds." + name);
+  kind.argv = in.strings("argv", 256);
+  check_program(in, kind.argv);
+  kind.argv_from_args = in.strings("argv_from_args", 64, 128);
+  kind.queue = in.string("queue", kind.queue, 64);
+  if (!queues.contains(kind.queue)) {
+    std::string known;
+    for (const auto& [queue, _] : queues) (known += known.empty() ? "" : ", ") += queue;
+    in.fail("queue", "\"" + kind.queue + "\" is not among the queues of this file (" + known + "): add it to them");
+  }
+  const std::string progress = in.choice("progress", "worker", {"none", "worker", "pv"});
+  kind.progress = progress == "none" ? ProgressSource::none : progress == "pv" ? ProgressSource::pv : ProgressSource::worker;
+  kind.timeout_ms = in.integer("timeout_ms", kind.timeout_ms, 0, kYearMs);
+  kind.grace_ms = in.integer("grace_ms", kind.grace_ms, 0, 3'600'000);
+  kind.cancel_ms = in.integer("cancel_ms", kind.cancel_ms, 0, 3'600'000);
+  read_attempts(in, kind);
+  read_environment(in, kind);
+  kind.working_dir = absolute_path(in, "working_dir", kind.working_dir);
+  struct stat info {};
+  if (stat(kind.working_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
+    in.fail("working_dir", "is no directory: " + kind.working_dir + " (create it first)");
+  kind.threads = static_cast<unsigned>(in.integer("threads", kind.threads, 0, 1024));
+  if (kind.threads == 0) kind.threads = processors();
+  kind.log_bytes_max = in.integer("log_bytes_max", kind.log_bytes_max, 0, 1LL << 30);
+  kind.log_bytes_per_second_max = in.integer("log_bytes_per_second_max", kind.log_bytes_per_second_max, 1024, 1LL << 30);
+  kind.address_space_bytes_max = in.integer("address_space_bytes_max", kind.address_space_bytes_max, 0, 1LL << 50);
+  kind.file_bytes_max = in.integer("file_bytes_max", kind.file_bytes_max, 0, 1LL << 50);
+  kind.open_files_max = in.integer("open_files_max", kind.open_files_max, 16, 1 << 20);
+  if (auto done = in.finish(); !done) return done.error();
+  return kind;
+}
+
+Result<QueueConfig> read_queue(const std::string& name, JsonView object) {
+  QueueConfig queue;
+  queue.name = name;
+  Fields in(object, "queues." + name);
+  queue.concurrency = static_cast<int>(in.integer("concurrency", queue.concurrency, 1, 1024));
+  queue.waiting_max = in.integer("waiting_max", queue.waiting_max, 1, 10'000'000);
+  if (auto done = in.finish(); !done) return done.error();
+  return queue;
+}
+
+// Members of `key` by name, each read by `read`.
+template <class T, class Read>
+Result<void> read_named(Fields& in, const char* key, std::map<std::string, T>& into, Read read) {
+  const JsonView object = in.object(key);
+  for (JsonView member = object.first(); member.exists(); member = member.next()) {
+    const std::string name(member.key());
+    if (!is_name(name))
+      return {Errc::invalid, in.path(key) + ": \"" + name + "\" is no name: use 1 to 64 of a-z, 0-9, '.', '_' and '-'", in.path(key)};
+    auto one = read(name, member);
+    if (!one) return one.error();
+    into.insert_or_assign(name, std::move(one).value());
+  }
+  return {};
+}
+
+Result<void> read_control(Fields& in, Config& config) {
+  const JsonView object = in.object("control");
+  if (!object.exists()) return {};
+  Fields control(object, "control");
+  config.control_users = control.strings("users", 64, 64);
+  config.control_groups = control.strings("groups", 64, 64);
+  config.control_connections_max = static_cast<int>(control.integer("connections_max", config.control_connections_max, 1, 4096));
+  return control.finish();
+}
+
+void read_region(Fields& in, Config& config) {
+  config.ring_bytes = static_cast<uint32_t>(in.integer("ring_bytes", config.ring_bytes, 64 << 10, 64 << 20));
+  if ((config.ring_bytes & (config.ring_bytes - 1)) != 0) in.fail("ring_bytes", "must be a power of two: 65536, 131072, 262144, …");
+  config.slots = static_cast<uint32_t>(in.integer("slots", config.slots, 16, 65'536));
+  config.readers_max = static_cast<uint32_t>(in.integer("readers_max", config.readers_max, 1, 256));
+}
+
+Result<Config> read(JsonView document) {
+  Config config;
+  Fields in(document);
+  config.socket = absolute_path(in, "socket", config.socket);
+  if (config.socket.size() >= sizeof(sockaddr_un::sun_path))
+    in.fail("socket", "is longer than a socket's path may be (" + std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes)");
+  config.state_dir = absolute_path(in, "state_dir", config.state_dir);
+  config.progress_interval_ms = in.integer("progress_interval_ms", config.progress_interval_ms, 1, 60'000);
+  read_region(in, config);
+  config.retain_count = in.integer("retain_count", config.retain_count, 0, 10'000'000);
+  config.retain_ms = in.integer("retain_ms", config.retain_ms, 1000, 100 * kYearMs);
+  if (auto done = read_control(in, config); !done) return done.error();
+  config.queues["default"].name = "default";
+  if (auto done = read_named(in, "queues", config.queues, read_queue); !done) return done.error();
+  const auto kind = [&](const std::string& name, JsonView object) { return read_kind(name, object, config.queues); };
+  if (auto done = read_named(in, "kinds", config.kinds, kind); !done) return done.error();
+  if (auto done = in.finish(); !done) return done.error();
+  return config;
+}
+
+}  // namespace
+
+Result<Config> read_config(const std::string& path) {
+  auto document = read_json_file(path);
+  if (!document) return document.error();
+  auto config = read(document->view());
+  if (!config) return {config.error().code, path + ": " + config.error().detail, config.error().field};
+  return config;
+}
+
+}  // namespace jobcast::engine
