@@ -61,6 +61,15 @@ std::optional<int64_t> Scheduler::next_due_ms() const {
   return timed_.begin()->first;
 }
 
+std::vector<JobId> Scheduler::front(size_t max) const {
+  std::vector<JobId> out;
+  for (const auto& [name, queue] : queues_) {
+    size_t left = max;
+    for (auto it = queue.queued.begin(); it != queue.queued.end() && left > 0; ++it, --left) out.push_back(it->id);
+  }
+  return out;
+}
+
 void Scheduler::set_paused(const std::string& queue, bool paused) {
   if (const auto found = queues_.find(queue); found != queues_.end()) found->second.paused = paused;
 }

@@ -27,6 +27,8 @@ class Scheduler {
   [[nodiscard]] std::vector<JobId> due(int64_t unix_ms, size_t max) const;
   // When due() will next have something; nullopt: never.
   [[nodiscard]] std::optional<int64_t> next_due_ms() const;
+  // The queued jobs that come first, at most `max` of each queue.
+  [[nodiscard]] std::vector<JobId> front(size_t max) const;
   void set_paused(const std::string& queue, bool paused);
 
   struct Waiting {

@@ -2,6 +2,7 @@
 // Calls are made on the loop thread and never wait; answers come back on the loop thread through deliver(), in the order of the calls.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -57,9 +58,15 @@ class Store {
   // Only the progress of a running job; no answer; dropped when the queue is full (progress is stored again a second later).
   void update_progress(const Job& job);
   void get(const JobId& id, std::function<void(Result<Job>)> done);
-  void list(ListFilter filter, std::function<void(Result<std::vector<Job>>)> done);  // newest first
+  // Newest first. Without args, and without results above kSnapshotBytesMax (which no snapshot holds: its bytes stay the same).
+  void list(ListFilter filter, std::function<void(Result<std::vector<Job>>)> done);
   // Deletes terminal jobs beyond the count and age; answers their ids (at most 1000 a call), so that their logs go too.
   void retain(int64_t count_max, int64_t finished_before_ms, std::function<void(Result<std::vector<JobId>>)> done);
+
+  // How many jobs are kept in each state, by the number of the state.
+  void count(std::function<void(Result<std::array<int64_t, 8>>)> done);
+  // Counts a further boot, as load() does: for an engine that has used up the revs of its own.
+  void count_boot(std::function<void(Result<uint32_t>)> done);
 
   [[nodiscard]] int ready_fd() const;  // readable when deliver() has something
   void deliver();                      // runs the finished calls' `done`

@@ -58,6 +58,16 @@ void a_full_queue_does_not_hold_up_another(void**) {
   assert_int_equal(number(scheduler.next_to_start()), 3);
 }
 
+void the_front_is_that_of_every_queue(void**) {
+  Scheduler scheduler = make(1);
+  for (const uint8_t n : {4, 3, 2}) scheduler.note(job(n));
+  scheduler.note(job(5, JobState::queued, 0, "other"));
+  scheduler.note(job(6, JobState::retrying, 0, "other"));
+  std::vector<int> front;
+  for (const JobId& id : scheduler.front(2)) front.push_back(number(id));
+  assert_true((front == std::vector{2, 3, 5}));
+}
+
 void a_paused_queue_starts_nothing(void**) {
   Scheduler scheduler = make(1);
   scheduler.note(job(1));
@@ -160,6 +170,7 @@ int main() {
       cmocka_unit_test(higher_priority_starts_first_and_the_older_among_equals),
       cmocka_unit_test(a_full_queue_starts_nothing_until_a_job_ends),
       cmocka_unit_test(a_full_queue_does_not_hold_up_another),
+      cmocka_unit_test(the_front_is_that_of_every_queue),
       cmocka_unit_test(a_paused_queue_starts_nothing),
       cmocka_unit_test(a_job_of_a_queue_that_left_the_config_still_runs),
       cmocka_unit_test(timed_jobs_are_due_in_order_of_their_time),
