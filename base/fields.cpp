@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/text.h"
+
 namespace jobcast {
 namespace {
 
@@ -143,13 +145,14 @@ std::vector<std::string> Fields::strings(const char* key, size_t count_max, size
 
 Result<void> Fields::finish() {
   for (JsonView member = object_.first(); member.exists() && !fault_; member = member.next()) {
-    const std::string name(member.key());
+    const std::string_view name = member.key();
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
+    const std::string shown = printable(name);
     std::string problem = "is not known here";
-    const auto closest =
-        std::min_element(known_.begin(), known_.end(), [&](const auto& a, const auto& b) { return distance(name, a) < distance(name, b); });
-    if (closest != known_.end() && distance(name, *closest) <= 2) problem += ": did you mean \"" + *closest + "\"?";
-    fail(name.c_str(), problem);
+    const auto nearer = [&](const auto& a, const auto& b) { return distance(shown, a) < distance(shown, b); };  // of the cut name: bounded
+    const auto closest = std::min_element(known_.begin(), known_.end(), nearer);
+    if (closest != known_.end() && distance(shown, *closest) <= 2) problem += ": did you mean \"" + *closest + "\"?";
+    fail(shown.c_str(), problem);
   }
   if (fault_) return *fault_;
   return {};

@@ -26,7 +26,45 @@ cJSON* required(cJSON* node) {
   return node;
 }
 
-// What cJSON lets pass and we do not: size, depth, UTF-8, control characters and NUL inside strings.
+// A run of characters that can only be a number. cJSON would take what strtod takes: 01, 1., -.5 and 1e999.
+Result<void> check_number(std::string_view token, size_t at) {
+  const auto digits = [&](size_t& i) {
+    const size_t from = i;
+    while (i < token.size() && token[i] >= '0' && token[i] <= '9') ++i;
+    return i - from;
+  };
+  const std::string where = " at byte " + std::to_string(at);
+  size_t i = token.front() == '-' ? 1 : 0;
+  const size_t first = i;
+  const size_t whole = digits(i);
+  const size_t end_of_whole = i;
+  bool sound = whole == 1 || (whole > 1 && token[first] != '0');
+  if (sound && i < token.size() && token[i] == '.') sound = digits(++i) > 0;
+  if (sound && i < token.size() && (token[i] == 'e' || token[i] == 'E')) {
+    ++i;
+    if (i < token.size() && (token[i] == '+' || token[i] == '-')) ++i;
+    sound = digits(i) > 0;
+  }
+  if (!sound || i != token.size()) return {Errc::invalid, "not a JSON number" + where};
+  if (i == end_of_whole) {
+    uint64_t value = 0;
+    if (std::from_chars(token.data() + first, token.data() + i, value).ec != std::errc() || value > uint64_t{1} << 53)
+      return {Errc::invalid, "whole number beyond 2^53" + where + ": send it as a string"};
+    return {};
+  }
+  return {};
+}
+
+// Of what follows a backslash; 0 if it is no escape. cJSON reads "\u12g4" as a NUL.
+size_t escape_length(std::string_view text) {
+  if (text.empty()) return 0;
+  if (text.front() != 'u') return std::string_view("\"\\/bfnrt").find(text.front()) == std::string_view::npos ? 0 : 1;
+  const std::string_view digits = text.substr(1, 4);
+  return digits.size() == 4 && digits.find_first_not_of("0123456789abcdefABCDEF") == std::string_view::npos ? 5 : 0;
+}
+
+// What cJSON lets pass and we do not: size, depth, UTF-8, loose numbers and escapes, control characters and NUL inside strings, control
+// characters as white space, a byte order mark.
 Result<void> precheck(std::string_view text, JsonLimits limits) {
   if (text.size() > limits.bytes_max)
     return {Errc::invalid, "JSON of " + std::to_string(text.size()) + " bytes is over the limit of " + std::to_string(limits.bytes_max)};
@@ -39,8 +77,10 @@ Result<void> precheck(std::string_view text, JsonLimits limits) {
       if (static_cast<unsigned char>(c) < 0x20)
         return {Errc::invalid, "raw control character in a JSON string at byte " + std::to_string(i) + ": escape it"};
       if (c == '\\') {
+        const size_t length = escape_length(text.substr(i + 1));
+        if (length == 0) return {Errc::invalid, "unknown escape in a JSON string at byte " + std::to_string(i)};
         if (text.substr(i + 1, 5) == "u0000") return {Errc::invalid, "\\u0000 in a JSON string at byte " + std::to_string(i)};
-        ++i;
+        i += length;
       } else if (c == '"') {
         in_string = false;
       }
@@ -50,14 +90,13 @@ Result<void> precheck(std::string_view text, JsonLimits limits) {
       if (++depth > limits.depth_max) return {Errc::invalid, "JSON nests deeper than " + std::to_string(limits.depth_max)};
     } else if (c == '}' || c == ']') {
       --depth;
-    } else if (c >= '0' && c <= '9') {
+    } else if (c == '-' || (c >= '0' && c <= '9')) {
       const size_t end = std::min(text.find_first_not_of("0123456789+-.eE", i), text.size());
-      const std::string_view token = text.substr(i, end - i);
-      uint64_t whole = 0;
-      if (token.find_first_of(".eE") == std::string_view::npos &&
-          (std::from_chars(token.data(), token.data() + token.size(), whole).ec != std::errc() || whole > uint64_t{1} << 53))
-        return {Errc::invalid, "whole number beyond 2^53 at byte " + std::to_string(i) + ": send it as a string"};
+      if (auto checked = check_number(text.substr(i, end - i), i); !checked) return checked;
       i = end - 1;
+    } else if (c != ' ' && c != '\n' && c != '\r' && c != '\t' &&
+               (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) > 0x7e)) {
+      return {Errc::invalid, "not JSON: error at byte " + std::to_string(i)};
     }
   }
   return {};
@@ -67,9 +106,11 @@ Result<void> precheck(std::string_view text, JsonLimits limits) {
 // reads back as the same double is written here instead.
 void dump_number(std::string& out, double value) {
   std::array<char, 40> text{};
-  const bool whole = std::fabs(value) <= kExactMax && std::trunc(value) == value;
-  const auto end = whole ? std::to_chars(text.data(), text.data() + text.size(), static_cast<int64_t>(value))
-                         : std::to_chars(text.data(), text.data() + text.size(), value);
+  const bool exact = std::fabs(value) <= kExactMax;
+  // Beyond 2^53 with an exponent, because bare digits would claim a precision that the reader of them refuses.
+  const auto end = exact && std::trunc(value) == value ? std::to_chars(text.data(), text.data() + text.size(), static_cast<int64_t>(value))
+                   : exact                             ? std::to_chars(text.data(), text.data() + text.size(), value)
+                           : std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::scientific);
   out.append(text.data(), end.ptr);
 }
 
@@ -97,16 +138,18 @@ void dump_node(std::string& out, const cJSON* node) {
   }
 }
 
-Result<void> refuse_duplicates(const cJSON* node) {
+// What shows only once the text is read: duplicate keys (escapes may hide them) and numbers too large for a double.
+Result<void> check_tree(const cJSON* node) {
+  if (cJSON_IsNumber(node) && !std::isfinite(node->valuedouble)) return {Errc::invalid, "a number is out of range"};
   if (cJSON_IsObject(node)) {
     std::vector<std::string_view> keys;
     for (const cJSON* child = node->child; child; child = child->next) keys.emplace_back(child->string);
     std::sort(keys.begin(), keys.end());
     const auto twin = std::adjacent_find(keys.begin(), keys.end());
-    if (twin != keys.end()) return {Errc::invalid, "duplicate key \"" + std::string(*twin) + "\"", std::string(*twin)};
+    if (twin != keys.end()) return {Errc::invalid, "duplicate key \"" + printable(*twin) + "\"", printable(*twin)};
   }
   for (const cJSON* child = node->child; child; child = child->next)
-    if (auto checked = refuse_duplicates(child); !checked) return checked;
+    if (auto checked = check_tree(child); !checked) return checked;
   return {};
 }
 
@@ -180,7 +223,7 @@ Result<Json> Json::parse(std::string_view text, JsonLimits limits) {
     const size_t offset = end ? static_cast<size_t>(end - owned.c_str()) : 0;
     return {Errc::invalid, "not JSON: error at byte " + std::to_string(offset)};
   }
-  if (auto checked = refuse_duplicates(parsed.node_.get()); !checked) return checked.error();
+  if (auto checked = check_tree(parsed.node_.get()); !checked) return checked.error();
   return parsed;
 }
 
@@ -233,21 +276,11 @@ void append_json_string(std::string& out, std::string_view text) {
     out.append(text, plain, i - plain);
     plain = i + 1;
     switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
+      case '"': out += "\\\""; break;
+      case '\\': out += "\\\\"; break;
+      case '\n': out += "\\n"; break;
+      case '\r': out += "\\r"; break;
+      case '\t': out += "\\t"; break;
       default: {
         constexpr std::string_view kHex = "0123456789abcdef";
         out += "\\u00";
@@ -269,19 +302,25 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
+Result<std::string> read_all(int fd, size_t bytes_max) {
+  std::string text;
+  std::string chunk(std::min<size_t>(bytes_max + 1, 64 * 1024), '\0');
+  for (;;) {
+    const ssize_t got = ::read(fd, chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return {Errc::internal, std::strerror(errno)};
+    if (got == 0) return text;
+    text.append(chunk, 0, static_cast<size_t>(got));
+    if (text.size() > bytes_max) return {Errc::invalid, "larger than " + std::to_string(bytes_max) + " bytes"};
+  }
+}
+
 Result<std::string> read_file(const std::string& path, size_t bytes_max) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return {errno == ENOENT ? Errc::not_found : Errc::internal, path + ": " + std::strerror(errno)};
-  std::string text;
-  std::string chunk(64 * 1024, '\0');
-  for (;;) {
-    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return {Errc::internal, path + ": " + std::strerror(errno)};
-    if (got == 0) return text;
-    text.append(chunk, 0, static_cast<size_t>(got));
-    if (text.size() > bytes_max) return {Errc::invalid, path + ": larger than " + std::to_string(bytes_max) + " bytes"};
-  }
+  auto text = read_all(fd.get(), bytes_max);
+  if (!text) return {text.error().code, path + ": " + text.error().detail};
+  return text;
 }
 
 Result<Json> read_json_file(const std::string& path) {

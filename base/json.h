@@ -53,8 +53,9 @@ class Json {
  public:
   Json() = default;  // absent
 
-  // Strict (RFC 8259 and I-JSON): valid UTF-8, no trailing text, no raw control characters or \u0000 in strings, no duplicate
-  // keys, bounded size and depth. Errors: invalid, with the byte offset in the detail.
+  // Strict (RFC 8259 and I-JSON): valid UTF-8, no byte order mark, no trailing text, no raw control characters or \u0000 in strings,
+  // no duplicate keys, whole numbers within ±2^53, others within a double, bounded size and depth. Errors: invalid, with the byte
+  // offset in the detail.
   [[nodiscard]] static Result<Json> parse(std::string_view text, JsonLimits limits = {});
   [[nodiscard]] static Json object();
   [[nodiscard]] static Json array();
@@ -96,5 +97,6 @@ void append_json_string(std::string& out, std::string_view text);
 // Errors: not_found (with the path), invalid (path:line: what is wrong).
 [[nodiscard]] Result<Json> read_json_file(const std::string& path);
 [[nodiscard]] Result<std::string> read_file(const std::string& path, size_t bytes_max);
+[[nodiscard]] Result<std::string> read_all(int fd, size_t bytes_max);  // to the end of a blocking descriptor; errors as read_file's
 
 }  // namespace jobcast

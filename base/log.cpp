@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "base/clock.h"
+#include "base/json.h"
 
 namespace jobcast::log {
 namespace {
@@ -18,7 +19,8 @@ std::atomic<Sink> destination{nullptr};
 constexpr std::array<const char*, 5> kNames{"error", "warning", "notice", "info", "debug"};
 
 void append_value(std::string& line, std::string_view value) {
-  bool plain = !value.empty();
+  const bool utf8 = is_utf8(value);
+  bool plain = !value.empty() && utf8;
   for (const char c : value) {
     const auto u = static_cast<unsigned char>(c);
     if (u <= ' ' || c == '"' || c == '\\' || c == '=' || u == 0x7f) plain = false;
@@ -33,7 +35,7 @@ void append_value(std::string& line, std::string_view value) {
     if (c == '"' || c == '\\') {
       line += '\\';
       line += c;
-    } else if (u < ' ' || u == 0x7f) {
+    } else if (u < ' ' || u == 0x7f || (u > 0x7f && !utf8)) {
       std::array<char, 8> escape{};
       snprintf(escape.data(), escape.size(), "\\x%02x", u);
       line += escape.data();

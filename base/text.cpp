@@ -39,4 +39,12 @@ std::string to_utf8(std::string_view bytes, size_t bytes_max) {
   return out;
 }
 
+std::string printable(std::string_view bytes, size_t bytes_max) {
+  std::string out = to_utf8(bytes.substr(0, bytes_max + 3), bytes_max);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  if (bytes.size() > bytes_max) out += "...";
+  return out;
+}
+
 }  // namespace jobcast

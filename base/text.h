@@ -16,4 +16,7 @@ namespace jobcast {
 // `bytes` with each byte that belongs to no character replaced by U+FFFD, cut at a character's end to at most `bytes_max`.
 [[nodiscard]] std::string to_utf8(std::string_view bytes, size_t bytes_max = std::string_view::npos);
 
+// For quoting in an error what a stranger wrote: to_utf8() in one line, '?' for control characters, "..." where it was cut.
+[[nodiscard]] std::string printable(std::string_view bytes, size_t bytes_max = 64);
+
 }  // namespace jobcast

@@ -2,6 +2,8 @@
 
 #include <cctype>
 
+#include "base/text.h"
+
 namespace plo {
 namespace {
 
@@ -20,7 +22,7 @@ size_t index_of(std::string_view letters, std::string_view wanted, int (*fold)(i
   return letters.find(static_cast<char>(fold(static_cast<unsigned char>(wanted.front()))));
 }
 
-std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
+std::string quoted(std::string_view text) { return '"' + jobcast::printable(text) + '"'; }
 
 }  // namespace
 

@@ -77,12 +77,9 @@ uint64_t Equity::units() const {
 
 Outcomes Equity::run(uint64_t unit) const {
   switch (table_.lanes()) {
-    case 2:
-      return run_on<2>(unit);
-    case 4:
-      return run_on<4>(unit);
-    default:
-      return run_on<8>(unit);
+    case 2: return run_on<2>(unit);
+    case 4: return run_on<4>(unit);
+    default: return run_on<8>(unit);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/fields.h"
 #include "base/json.h"
+#include "base/text.h"
 
 namespace plo {
 namespace {
@@ -36,7 +37,7 @@ class Seen {
   }
 
   void fail(const std::string& field, const std::string& text, const std::string& problem) {
-    fields_.fail(field.c_str(), '"' + text + "\": " + problem);
+    fields_.fail(field.c_str(), '"' + jobcast::printable(text, kTextMax) + "\": " + problem);
   }
 
  private:
