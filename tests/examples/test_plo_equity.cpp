@@ -233,17 +233,19 @@ void progress_never_falls_and_ends_with_everything(void**) {
     const plo::Equity equity(ask({"AsAhKsKh", "8c7d6c5d"}));
     uint64_t last = 0;
     int calls = 0;
+    bool fell = false;
     const auto outcomes = plo::run(
         equity, threads,
         [&](const Outcomes& so_far) {
-          assert_true(so_far.boards() >= last);
+          fell = fell || so_far.boards() < last;
           last = so_far.boards();
           ++calls;
         },
         [] { return false; });
     assert_true(outcomes.has_value());
+    assert_false(fell);
     assert_int_equal(last, 1086008);
-    assert_true(calls > 1);
+    if (threads == 1) assert_true(calls > 100);  // of several, the others may have done all the work
   }
 }
 
