@@ -1,5 +1,7 @@
 // Runs job processes and ends them: argv only, own session and group, cgroup where writable, capped log, timeout, cancel ladder,
-// group kill, orphans of an earlier engine (FIELD §7). Loop thread.
+// group kill, orphans of an earlier engine (FIELD §7). Loop thread, which must be one that lives as long as the process: the kernel kills
+// the jobs when the thread that started them ends. The process becomes a child subreaper, and children of it that were not there before
+// the launcher are taken for what a job left behind.
 #pragma once
 
 #include <cstdint>
@@ -37,24 +39,32 @@ class LauncherObserver {
   virtual void on_orphan_gone(const Attempt& attempt) = 0;                                 // once per attempt given to resolve_orphans()
 };
 
+struct LauncherOptions {  // both off: as where the kernel or a sandbox does not offer them
+  bool use_cgroups = true;
+  bool use_pidfds = true;
+};
+
 class Launcher {
  public:
-  Launcher(Loop& loop, LauncherObserver& observer, std::string logs_dir, int64_t progress_interval_ms);
+  Launcher(Loop& loop, LauncherObserver& observer, std::string logs_dir, int64_t progress_interval_ms, LauncherOptions options = {});
   ~Launcher();  // kills what still runs
 
   // Forks a child that waits at a gate before its exec; nothing of the program has run yet. The proof must be committed first,
-  // then release() opens the gate. An engine that dies in between leaves a child that reads EOF and exits. Errors: internal (spawn_error).
+  // then release() opens the gate. An engine that dies in between leaves a child that reads EOF and exits. Errors: invalid (a member of
+  // args that the kind puts into argv), internal. A program that cannot be executed is reported after release(), as spawn_error.
   [[nodiscard]] Result<Attempt> prepare(const Job& job, const KindConfig& kind);
   void release(const JobId& job);
   void abandon(const JobId& job);  // after prepare(), instead of release(): the child goes without a trace, no on_finished
 
-  void cancel(const JobId& job);  // requested → (acknowledged) → TERM+CONT → grace → KILL of the whole group
+  // requested → TERM+CONT after cancel_ms, or grace_ms after the program acknowledged → KILL of the whole group after grace_ms. A kind
+  // whose progress does not come from worker.h gets TERM at once. One that exits with 0 before TERM has succeeded, after it has not.
+  void cancel(const JobId& job);
   // Ends what an earlier engine left behind, proven by boot id, start time and group or cgroup; reports each, at the latest after two
   // seconds.
   void resolve_orphans(std::vector<Attempt> attempts);
 
-  [[nodiscard]] size_t running() const;
-  [[nodiscard]] std::string log_path(const JobId& job) const;
+  [[nodiscard]] size_t running() const;                        // prepared ones included
+  [[nodiscard]] std::string log_path(const JobId& job) const;  // each attempt begins it anew, when it is released
   [[nodiscard]] uint64_t log_dropped(const JobId& job) const;  // bytes that the cap cost; of running and finished jobs of this engine
   struct Stats {
     uint64_t progress_reports = 0;

@@ -170,13 +170,15 @@ const char *jobcast_worker_args(size_t *length) {
 int jobcast_worker_result(const char *json, size_t length) {
   if (!worker.latch || worker.result < 0) return JOBCAST_NOT_FOUND;
   if (length > JOBCAST_RESULT_BYTES_MAX) return JOBCAST_FULL;
-  if (ftruncate(worker.result, 0) != 0) return JOBCAST_INTERNAL;
   for (size_t written = 0; written < length;) {
     const ssize_t put = pwrite(worker.result, json + written, length - written, (off_t)written);
     if (put < 0 && errno == EINTR) continue;
     if (put <= 0) return JOBCAST_INTERNAL;
     written += (size_t)put;
   }
+  /* The memory's size is sealed, so a longer result of before cannot be cut off: the text ends at the first zero byte. */
+  const char end = '\0';
+  if (length < JOBCAST_RESULT_BYTES_MAX && pwrite(worker.result, &end, 1, (off_t)length) != 1) return JOBCAST_INTERNAL;
   return JOBCAST_OK;
 }
 

@@ -14,7 +14,8 @@
  * The environment that jobcastd sets, for programs that do without this library (docs/worker.md is normative):
  *   JOBCAST_JOB_ID, JOBCAST_ATTEMPT, JOBCAST_THREADS   text
  *   JOBCAST_ARGS_FD      readable: the args as one JSON text, from offset 0
- *   JOBCAST_RESULT_FD    writable: one JSON text, the result; what is there when the process exits with status 0 counts
+ *   JOBCAST_RESULT_FD    writable, 512 KiB and no more: one JSON text, the result, up to the first zero byte; what is there when the
+ *                        process exits with status 0 counts. Its size is sealed: write into it, do not truncate it
  *   JOBCAST_LATCH_FD     memfd of one page, mapped shared by this library: struct jobcast_latch in layout.h
  *   JOBCAST_DOORBELL_FD  SOCK_SEQPACKET: one byte wakes the engine, sent only when the latch says "armed"
  */

@@ -144,7 +144,7 @@ void args_result_and_threads_travel(void**) {
       R"({"hands":["AsAh"]})");
   assert_int_equal(finish(worker), 0);
   char result[16] = {};
-  assert_int_equal(pread(worker.result.get(), result, sizeof result, 0), 3);
+  assert_true(pread(worker.result.get(), result, sizeof result - 1, 0) > 0);
   assert_string_equal(result, "[2]");
 }
 

@@ -1,0 +1,91 @@
+#include "engine/progress_feed.h"
+
+#include <sys/epoll.h>
+
+#include <charconv>
+#include <utility>
+
+namespace jobcast::engine {
+
+void ProgressFeed::tell() {
+  interval_ = 0;
+  if (const auto progress = take()) {
+    interval_ = loop_.after_ms(interval_ms_, [this] { tell(); });
+    publish_(*progress);
+  } else if (!rest()) {
+    news();
+  }
+}
+
+void ProgressFeed::news() {
+  if (interval_ != 0) return;                                    // its end will look
+  interval_ = loop_.after_ms(interval_ms_, [this] { tell(); });  // even if there turns out to be nothing: false alarms are bounded too
+  if (const auto progress = take()) publish_(*progress);
+}
+
+void ProgressFeed::finish() {
+  loop_.cancel(interval_);
+  interval_ = 0;
+  if (const auto progress = take()) publish_(*progress);
+}
+
+void LatchFeed::start() {
+  if (!rest()) news();
+}
+
+std::optional<Progress> LatchFeed::take() {
+  const auto report = latch_.sample();
+  if (!report) return std::nullopt;
+  reports_ += report->reports;
+  reported_ = reported_ || report->reports > 0;
+  Progress progress;
+  if (reported_) progress.done = report->done;
+  if (report->total > 0) progress.total = report->total;
+  progress.phase = report->phase;
+  progress.message = report->message;
+  return progress;
+}
+
+bool LatchFeed::rest() {
+  if (deaf_) return true;
+  deaf_ = !latch_.clear_doorbell();
+  if (deaf_) return true;
+  const bool armed = latch_.arm();
+  if (armed) listen(true);
+  return armed;
+}
+
+void LatchFeed::on_doorbell() {
+  listen(false);
+  news();
+}
+
+void LatchFeed::listen(bool on) {
+  if (on == listening_) return;
+  listening_ = on;
+  if (on)
+    loop_.watch(latch_.doorbell_fd(), EPOLLIN, [this](uint32_t) { on_doorbell(); });
+  else
+    loop_.unwatch(latch_.doorbell_fd());
+}
+
+bool PercentFeed::line(std::string_view text) {
+  int percent = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  if (fault != std::errc() || end != text.data() + text.size() || percent < 0 || percent > 100) return false;
+  ++reports_;
+  latest_ = percent;
+  news();
+  return true;
+}
+
+std::optional<Progress> PercentFeed::take() {
+  const auto latest = std::exchange(latest_, std::nullopt);
+  if (!latest) return std::nullopt;
+  Progress progress;
+  progress.done = static_cast<uint64_t>(*latest);
+  progress.total = 100;
+  return progress;
+}
+
+}  // namespace jobcast::engine
