@@ -237,6 +237,8 @@ void AttemptProcess::finish() {
   stderr_.drain_and_close();
   stderr_lines_.finish([this](std::string_view line) { on_stderr_line(line); });
   if (feed_) feed_->finish();
+  if (latch_.cancel_acknowledged() && ladder_.acknowledge(around_.loop.now().mono_ms()))  // and ended before it was seen
+    around_.observer.on_cancel_acknowledged(attempt_.job, attempt_.fence);
 
   Ending ending;
   ending.spawn_fault = spawn_fault(process_.gate, kind_.argv[0], kind_.working_dir);

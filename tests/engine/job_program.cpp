@@ -54,6 +54,21 @@ int report_for(int ms, const char* ready) {
   return jobcast_worker_result(result.data(), result.size()) == JOBCAST_OK ? 0 : 1;
 }
 
+// One more report each time the file appears; it is taken away.
+int report_when_told(const char* file) {
+  for (uint64_t done = 1;; ++done) {
+    while (unlink(file) != 0) usleep(1000);
+    jobcast_progress(done, 0);
+  }
+}
+
+int report_without_doorbell(uint64_t count) {
+  close(number("JOBCAST_DOORBELL_FD"));
+  usleep(50'000);  // time for the engine to notice; the outcome does not depend on it
+  for (uint64_t done = 1; done <= count; ++done) jobcast_progress(done, 0);
+  return 0;
+}
+
 int obey_cancel(const char* ready) {
   write_file(ready, "x");
   while (!jobcast_cancel_requested()) usleep(1000);
@@ -75,6 +90,26 @@ int leave_grandchild(const char* file, bool hidden, bool stay) {
   while (access(file, F_OK) != 0) usleep(1000);
   while (stay) pause();
   return 0;
+}
+
+// Lives on when the engine dies, with a child in its session that carries no mark.
+int survive(const char* file) {
+  prctl(PR_SET_PDEATHSIG, 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    char* const argv[] = {const_cast<char*>("/bin/sleep"), const_cast<char*>("1000"), nullptr};
+    char* const nothing[] = {nullptr};
+    execve(argv[0], argv, nothing);
+    _exit(98);
+  }
+  const std::string command = "/proc/" + std::to_string(child) + "/cmdline";
+  for (char start[16] = {}; std::strncmp(start, "/bin/sleep", 10) != 0;) {  // its exec is done
+    const int fd = open(command.c_str(), O_RDONLY);
+    (void)!read(fd, start, sizeof start);
+    close(fd);
+  }
+  write_file(file, std::to_string(child));
+  for (;;) pause();
 }
 
 int many_grandchildren(int count) {
@@ -159,10 +194,13 @@ int main(int argc, char** argv) {
   if (what == "grandchild") return leave_grandchild(first, false, false);
   if (what == "grandchild-and-stay") return leave_grandchild(first, false, true);
   if (what == "hidden-grandchild") return leave_grandchild(first, true, false);
+  if (what == "survivor") return survive(first);
   if (what == "many-grandchildren") return many_grandchildren(std::atoi(first));
   if (what == "large-result") return write_result_beyond_its_room();
   if (jobcast_worker_open() != JOBCAST_OK) return 97;
   if (what == "report") return report_for(std::atoi(first), second);
+  if (what == "report-when-told") return report_when_told(first);
+  if (what == "deaf-report") return report_without_doorbell(std::strtoull(first, nullptr, 10));
   if (what == "obey-cancel") return obey_cancel(first);
   if (what == "args") return try_args();
   return 96;
