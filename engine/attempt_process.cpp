@@ -164,11 +164,8 @@ void AttemptProcess::kill_all() {
 void AttemptProcess::make_feed() {
   const auto publish = [this](const Progress& progress) { around_.observer.on_progress(attempt_.job, attempt_.fence, progress); };
   switch (kind_.progress) {
-    case ProgressSource::none:
-      break;
-    case ProgressSource::worker:
-      feed_ = std::make_unique<LatchFeed>(around_.loop, around_.progress_interval_ms, latch_, publish);
-      break;
+    case ProgressSource::none: break;
+    case ProgressSource::worker: feed_ = std::make_unique<LatchFeed>(around_.loop, around_.progress_interval_ms, latch_, publish); break;
     case ProgressSource::pv: {
       auto feed = std::make_unique<PercentFeed>(around_.loop, around_.progress_interval_ms, publish);
       percent_feed_ = feed.get();
@@ -194,21 +191,14 @@ void AttemptProcess::cancel() {
 
 void AttemptProcess::act_on_rung() {
   switch (ladder_.rung()) {
-    case CancelLadder::Rung::running:
-      break;
-    case CancelLadder::Rung::asked:
-      latch_.request_cancel();
-      break;
-    case CancelLadder::Rung::acknowledged:
-      around_.observer.on_cancel_acknowledged(attempt_.job, attempt_.fence);
-      break;
+    case CancelLadder::Rung::running: break;
+    case CancelLadder::Rung::asked: latch_.request_cancel(); break;
+    case CancelLadder::Rung::acknowledged: around_.observer.on_cancel_acknowledged(attempt_.job, attempt_.fence); break;
     case CancelLadder::Rung::terminating:
       ::kill(-process_.pid, SIGTERM);
       ::kill(-process_.pid, SIGCONT);  // one that is stopped could not hear TERM
       break;
-    case CancelLadder::Rung::killing:
-      kill_all();
-      break;
+    case CancelLadder::Rung::killing: kill_all(); break;
   }
   wait_for_rung();
 }

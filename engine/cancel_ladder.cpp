@@ -6,16 +6,10 @@ bool CancelLadder::step(Rung rung, int64_t now_ms) {
   rung_ = rung;
   switch (rung) {
     case Rung::running:
-    case Rung::killing:
-      due_ms_.reset();
-      break;
-    case Rung::asked:
-      due_ms_ = now_ms + cancel_ms_;
-      break;
+    case Rung::killing: due_ms_.reset(); break;
+    case Rung::asked: due_ms_ = now_ms + cancel_ms_; break;
     case Rung::acknowledged:
-    case Rung::terminating:
-      due_ms_ = now_ms + grace_ms_;
-      break;
+    case Rung::terminating: due_ms_ = now_ms + grace_ms_; break;
   }
   return true;
 }

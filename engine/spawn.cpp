@@ -199,18 +199,12 @@ std::optional<std::string> spawn_fault(const Fd& gate, const std::string& progra
   if (::recv(gate.get(), &fault, sizeof fault, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof fault)) return std::nullopt;
   const std::string why = std::string(": ") + std::strerror(fault.error) + " (errno " + std::to_string(fault.error) + ")";
   switch (fault.stage) {
-    case Stage::engine_gone:
-      return "the engine ended before " + program + " began";
-    case Stage::descriptors:
-      return "cannot pass descriptors to " + program + why;
-    case Stage::limits:
-      return "cannot set the resource limits of " + program + why;
-    case Stage::working_dir:
-      return "cannot enter working_dir " + working_dir + why;
-    case Stage::privileges:
-      return "cannot drop privileges of " + program + why;
-    case Stage::exec:
-      return "cannot execute " + program + why;
+    case Stage::engine_gone: return "the engine ended before " + program + " began";
+    case Stage::descriptors: return "cannot pass descriptors to " + program + why;
+    case Stage::limits: return "cannot set the resource limits of " + program + why;
+    case Stage::working_dir: return "cannot enter working_dir " + working_dir + why;
+    case Stage::privileges: return "cannot drop privileges of " + program + why;
+    case Stage::exec: return "cannot execute " + program + why;
   }
   return "cannot start " + program + why;
 }
