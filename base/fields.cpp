@@ -1,27 +1,12 @@
 #include "base/fields.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "base/closest.h"
 #include "base/text.h"
 
 namespace jobcast {
 namespace {
-
-// Levenshtein distance; both strings are short names.
-size_t distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 std::string trimmed(double value) {
   std::string text = std::to_string(value);
@@ -149,9 +134,7 @@ Result<void> Fields::finish() {
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const std::string shown = printable(name);
     std::string problem = "is not known here";
-    const auto nearer = [&](const auto& a, const auto& b) { return distance(shown, a) < distance(shown, b); };  // of the cut name: bounded
-    const auto closest = std::min_element(known_.begin(), known_.end(), nearer);
-    if (closest != known_.end() && distance(shown, *closest) <= 2) problem += ": did you mean \"" + *closest + "\"?";
+    if (const std::string meant = closest(shown, known_); !meant.empty()) problem += ": did you mean \"" + meant + "\"?";
     fail(shown.c_str(), problem);
   }
   if (fault_) return *fault_;
