@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/clock.h"
+#include "base/json_slice.h"
 #include "ipc/fd_channel.h"
 #include "ipc/membarrier.h"
 
@@ -43,7 +44,7 @@ Result<void> ControlClient::wait(short events, int64_t deadline_ns) const {
   }
 }
 
-Result<Json> ControlClient::call(std::string_view method, const Json& params, int timeout_ms) {
+Result<ControlClient::Answer> ControlClient::exchange(std::string_view method, const Json& params, int timeout_ms) {
   const int64_t deadline_ns = now().mono_ns + int64_t{timeout_ms} * 1'000'000;
   const std::string line = request_line(++last_id_, method, params);
   fds_.clear();
@@ -64,7 +65,7 @@ Result<Json> ControlClient::call(std::string_view method, const Json& params, in
       if (!response) return response.error();
       if (response->id != last_id_ && response->id != -1) continue;  // of a call that gave up waiting
       if (response->error) return *response->error;
-      return std::move(response->document);
+      return Answer{std::string(**next), std::move(response->document)};
     }
     if (auto ready = wait(POLLIN, deadline_ns); !ready) return ready.error();
     auto received = receive_with_fds(socket_.get(), chunk);
@@ -72,6 +73,20 @@ Result<Json> ControlClient::call(std::string_view method, const Json& params, in
     for (size_t i = 0; i < received->fd_count; ++i) fds_.push_back(std::move(received->fds[i]));
     lines_.append({chunk.data(), received->bytes});
   }
+}
+
+Result<Json> ControlClient::call(std::string_view method, const Json& params, int timeout_ms) {
+  auto answer = exchange(method, params, timeout_ms);
+  if (!answer) return answer.error();
+  return std::move(answer->document);
+}
+
+Result<std::string> ControlClient::call_raw(std::string_view method, const Json& params, int timeout_ms) {
+  auto answer = exchange(method, params, timeout_ms);
+  if (!answer) return answer.error();
+  const auto result = json_member(answer->line, "result");
+  if (!result) return {Errc::corrupt, "the engine answered without a result"};
+  return std::string(*result);
 }
 
 Result<ControlClient::Attached> ControlClient::attach(int timeout_ms) {

@@ -21,6 +21,8 @@ class ControlClient {
   // The whole answer, {"jsonrpc","id","result"}; get its "result". Errors: those of the method as the engine meant them; retry (no answer
   // in `timeout_ms`; the request may still be carried out), closed, corrupt. After these three, connect anew.
   [[nodiscard]] Result<Json> call(std::string_view method, const Json& params, int timeout_ms = 10'000);
+  // The same, but the result alone and as the very bytes that came: snapshots are passed on unchanged.
+  [[nodiscard]] Result<std::string> call_raw(std::string_view method, const Json& params, int timeout_ms = 10'000);
 
   // What RegionReader::open() takes. The attachment ends with this connection: keep it.
   struct Attached {
@@ -33,6 +35,11 @@ class ControlClient {
 
  private:
   explicit ControlClient(Fd socket) : socket_(std::move(socket)) {}
+  struct Answer {
+    std::string line;
+    Json document;
+  };
+  [[nodiscard]] Result<Answer> exchange(std::string_view method, const Json& params, int timeout_ms);
   [[nodiscard]] Result<void> wait(short events, int64_t deadline_ns) const;
 
   Fd socket_;
