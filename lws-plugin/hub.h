@@ -14,6 +14,7 @@
 #include "ipc/region.h"
 #include "lws-plugin/session.h"
 #include "lws-plugin/snapshot.h"
+#include "lws-plugin/topic.h"
 
 namespace jobcast::plugin {
 
@@ -40,7 +41,7 @@ class Waiter {
   Waiter(const Waiter&) = delete;
   Waiter& operator=(const Waiter&) = delete;
   virtual ~Waiter();
-  // The job has another rev, was forgotten, or the engine went away or came back: disarmed, look again. Must not call the hub.
+  // The job has another rev, or was forgotten: disarmed, look again. Must not call the hub.
   virtual void job_changed() = 0;
   [[nodiscard]] bool armed() const { return topic_ != nullptr; }
 
@@ -71,8 +72,9 @@ class Hub {
   void fetched(const JobId& job, const Result<Event>& result, const Time& now);
   void forget(const JobId& job);  // the engine no longer has it
 
-  // Around publish() of the whole state table (after attach and when lapped). `complete`: the table had a free slot, so that no job can
-  // have ended unseen. Answers the subscribed and awaited jobs that the table did not show: fetch each and hand it to fetched().
+  // Around publish() of the whole state table, in one call of the loop (after attach and when lapped). `complete`: the table had a free
+  // slot, so that no job can have ended unseen. Answers the followed jobs that should have been in the table and were not: get each from
+  // the engine and hand it to fetched().
   void begin_resync();
   [[nodiscard]] std::vector<JobId> end_resync(bool complete, const Time& now);
 
@@ -111,9 +113,53 @@ class Hub {
   friend class Session;
   friend class Reply;
 
+  struct Awaiting {  // a subscribe_job that waits for Backend::fetch()
+    SessionRef session;
+    uint64_t rev = 0;
+    uint32_t min_interval_ms = 0;
+    std::string id;
+  };
+  struct Slot {
+    std::unique_ptr<Session> session;
+    uint32_t generation = 0;
+  };
+  using Timers = TimerHeap<Session, &Session::due_ms_, &Session::heap_place_>;
+  using Idle = List<Topic, &Topic::idle>;
+
+  Session& add(Transport& transport, Framing framing, const Time& now);
+  void schedule(Session& session, int64_t due_ms);
+  Owner& owner(std::string_view name);
+  void release(Owner* owner);  // frees it once nothing names it
+  Topic& topic(const JobId& job);
+  [[nodiscard]] Topic* known(const JobId& job) const;
+  void erase(Topic& topic);
+  void follow_changed(Topic& topic);  // into the list of idle ones, or out of it
+  void evict();
+  [[nodiscard]] bool store(Topic& topic, const Event& event);
+  void announce(Topic& topic, bool list_changed, bool first, const Time& now);
+  void arrive(Topic& topic, bool urgent, const Time& now);
+  void wake_waiters(Topic& topic);
+  void fetch(const JobId& job, Awaiting awaiting);
+
   HubLimits limits_;
   Backend& backend_;
+  Rate message_rate_;
   bool stale_ = false;
+  std::unordered_map<JobId, std::unique_ptr<Topic>> topics_;
+  std::unordered_map<std::string_view, std::unique_ptr<Owner>> owners_;  // keyed by Owner::name
+  std::unordered_map<JobId, std::vector<Awaiting>> fetching_;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  Idle idle_active_, idle_terminal_;  // least recently changed first
+  Timers timers_;
+  int64_t wake_ms_ = Timers::kNever;  // what the backend was asked for
+  uint64_t seq_ = 0, order_ = 0;      // arrivals, and the highest rev among them
+  uint64_t gone_rev_ = 0;             // the highest rev of a topic that was dropped: what is older may be unknown here
+  uint64_t resync_ = 0, visit_ = 0;
+  bool resyncing_ = false, ticking_ = false;
+  std::vector<Topic*> arriving_;
+  Stats stats_;
+  std::shared_ptr<Hub*> alive_;
 };
 
 }  // namespace jobcast::plugin

@@ -12,8 +12,8 @@ struct HubLimits {
   size_t subscriptions_per_session_max = 256;
   size_t calls_per_session_max = 16;  // submits, cancels and subscribes that wait for the engine, at one time
   size_t sessions_per_user_max = 64;
-  size_t topics_max = 8192;               // jobs remembered; those that nobody follows go first, terminal ones before others
-  size_t answers_bytes_max = 64 << 10;    // of answers that a session asked for and has not read: beyond it is closed as slow
+  size_t topics_max = 4096;               // jobs remembered; those that nobody follows go first, terminal ones before others
+  size_t answers_bytes_max = 128 << 10;   // of answers that a session asked for and has not read: beyond it is closed as slow
   size_t message_bytes_max = 96 << 10;    // one message of a client (args may have 64 KiB)
   uint32_t messages_per_second_max = 50;  // from one session
   uint32_t messages_burst_max = 100;      // at once; as many refused in a row end the session

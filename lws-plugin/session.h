@@ -25,6 +25,7 @@
 namespace jobcast::plugin {
 
 class Hub;
+class Session;
 
 // Why the server ends a session. docs/protocol.md says what a client should make of each.
 enum class CloseReason : uint8_t {
@@ -55,7 +56,7 @@ struct SessionRef {
 // may be gone by then. Dropped unanswered it answers `retry`.
 class Reply {
  public:
-  Reply(Reply&& other) noexcept = default;
+  Reply(Reply&& other) noexcept;
   Reply& operator=(Reply&&) = delete;
   ~Reply();
   void done(std::string_view job_json, bool created);  // the engine's snapshot, byte for byte; `created` is submit's
@@ -64,6 +65,7 @@ class Reply {
  private:
   friend class Session;
   struct Target;
+  [[nodiscard]] static Session* take(Target& target);
   explicit Reply(std::unique_ptr<Target> target);
   std::unique_ptr<Target> target_;  // null: answered
 };
@@ -95,14 +97,97 @@ class Session {
  private:
   friend class Hub;
   friend class Reply;
-  Session(Hub& hub, Transport& transport, Framing framing, SessionRef ref);
+  using Subscriptions = List<Subscription, &Subscription::of_session>;
+  using Marked = List<Subscription, &Subscription::marked>;
+
+  Session(Hub& hub, Transport& transport, Framing framing, SessionRef ref, const Time& now);
+
+  // session.cpp: rooms, marks, frames, time
+  void join(Identity identity);
+  void leave();  // all rooms
+  void close(CloseReason reason);
+  Subscription& subscribe(Topic& topic, uint64_t seen_rev, uint32_t min_interval_ms, bool room_only);
+  void unsubscribe(Subscription& subscription);
+  [[nodiscard]] Subscription* subscription_to(const Topic& topic) const;
+  void room_terminal(Topic& topic);
+  void resume_room(uint64_t seen_rev);
+
+  void ask();
+  void mark(Subscription& subscription, bool terminal, const Time& now);
+  void mark_list();
+  void list_unknown();  // changes were missed: tell the client to fetch its list
+  void mark_stream(bool urgent, const Time& now);
+
+  struct Room {  // what one collect() may still append
+    std::string& out;
+    const size_t start, end;
+    [[nodiscard]] bool add(const std::string& frame) {
+      if (out.size() > start && out.size() + frame.size() > end) return false;
+      out += frame;
+      return true;
+    }
+  };
+  [[nodiscard]] bool pending() const;
+  void answer(std::string_view event, std::string_view data, std::string_view id = {});
+  [[nodiscard]] bool collect_answers(Room& room);
+  [[nodiscard]] bool collect_list(Room& room);
+  [[nodiscard]] bool collect_stream(Room& room, const Time& now);
+  [[nodiscard]] bool collect_subscriptions(Room& room, const Time& now);
+
+  [[nodiscard]] bool expired(const Time& now) const { return owner_ && now.unix_ms >= identity_.expires_unix_s * 1000; }
+  void expire(const Time& now);
+  void tick(const Time& now);
+  void schedule(const Time& now);  // the next tick
+  [[nodiscard]] Json expiry_json(const Time& now) const;
+
+  // session_requests.cpp: messages and their answers
+  void connected();
+  void authenticate(const Message& message, const Time& now);
+  void subscribe_job(const Message& message);
+  void subscribe_known(const JobId& job, uint64_t rev, uint32_t min_interval_ms, std::string_view id, const Error* why_unknown);
+  bool drop_finished();
+  void unsubscribe_job(const Message& message);
+  void submit_job(const Message& message);
+  void cancel_job(const Message& message);
+  void too_many_calls(const Message& message);
+  [[nodiscard]] Reply reply_to(const Message& message);
+  void refuse(Request request, std::string_view id, const char* code, std::string_view message, std::string_view field = {},
+              std::string_view job_id = {});
+  void auth_error(std::string_view code, std::string_view message, std::string_view id = {});
+
+  enum class ListPending : uint8_t { none, one, many };
 
   Hub& hub_;
   Transport& transport_;
   Owner* owner_ = nullptr;  // null: not authenticated, or expired
   Identity identity_;
   std::string answers_;  // framed, in order; bounded by answers_bytes_max
+  Subscriptions subscriptions_;
+  Marked dirty_, held_;
+  std::array<uint64_t, 8> told_{};  // revs of the newest terminal snapshots that the room carried here: not sent again on subscribing
+  uint64_t stream_seq_ = 0;         // follow_user: up to which arrival everything was sent
+  int64_t stream_due_ms_ = kNever;  // follow_user: held until then
+  int64_t stream_floor_ms_ = std::numeric_limits<int64_t>::min();
+  int64_t auth_deadline_ms_ = 0;  // mono
+  int64_t due_ms_ = kNever;       // in the hub's heap
+  int64_t rate_state_ = Rate::kFresh;
+  uint64_t visit_ = 0;    // the last terminal event that found a subscription here
+  uint64_t gap_rev_ = 0;  // follow_user: tell that the list must be fetched, and go on from this rev
+  uint64_t id_ = 0;
   SessionRef ref_;
+  uint32_t heap_place_ = std::numeric_limits<uint32_t>::max();
+  uint32_t owner_index_ = 0;
+  uint32_t subscriptions_count_ = 0, room_only_count_ = 0, calls_ = 0, over_rate_ = 0;
+  uint8_t told_next_ = 0;
+  Framing framing_;
+  ListPending list_pending_ = ListPending::none;
+  bool room_ = false;          // is told of its user's room (ws)
+  bool follows_user_ = false;  // SSE of all the user's jobs
+  bool stream_pending_ = false;
+  bool stale_told_ = false;
+  bool asked_ = false, closing_ = false, warned_ = false;
+
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 };
 
 }  // namespace jobcast::plugin

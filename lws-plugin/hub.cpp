@@ -1,0 +1,363 @@
+#include "lws-plugin/hub.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace jobcast::plugin {
+
+Hub::Hub(HubLimits limits, Backend& backend)
+    : limits_(limits),
+      backend_(backend),
+      message_rate_(limits.messages_per_second_max, limits.messages_burst_max),
+      alive_(std::make_shared<Hub*>(this)) {}
+
+Hub::~Hub() {
+  for (Slot& slot : slots_)
+    if (slot.session) close(*slot.session);
+  for (const auto& [job, topic] : topics_)
+    for (Waiter* waiter : topic->waiters) waiter->topic_ = nullptr;
+}
+
+Waiter::~Waiter() {
+  if (topic_) hub_->cancel(*this);
+}
+
+// ---- sessions
+
+Session& Hub::add(Transport& transport, Framing framing, const Time& now) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  const uint32_t index = free_slots_.back();
+  free_slots_.pop_back();
+  Slot& slot = slots_[index];
+  slot.session.reset(new Session(*this, transport, framing, {index, slot.generation}, now));
+  return *slot.session;
+}
+
+Session& Hub::open(Transport& transport, const Time& now) {
+  Session& session = add(transport, Framing::ws, now);
+  session.connected();
+  session.schedule(now);
+  return session;
+}
+
+Result<Session*> Hub::open_stream(Transport& transport, const Identity& who, const Time& now) {
+  const auto user = owners_.find(who.user);
+  if (user != owners_.end() && user->second->sessions.size() >= limits_.sessions_per_user_max)
+    return {Errc::full, "this user has " + std::to_string(limits_.sessions_per_user_max) + " connections already: close one"};
+  Session& session = add(transport, Framing::sse, now);
+  session.join(who);
+  session.schedule(now);
+  return &session;
+}
+
+void Hub::close(Session& session) {
+  session.leave();
+  timers_.set(&session, Timers::kNever);
+  Slot& slot = slots_[session.ref_.index];
+  free_slots_.push_back(session.ref_.index);
+  ++slot.generation;
+  slot.session.reset();
+}
+
+Session* Hub::find(SessionRef ref) const {
+  if (ref.index >= slots_.size() || slots_[ref.index].generation != ref.generation) return nullptr;
+  return slots_[ref.index].session.get();
+}
+
+void Hub::schedule(Session& session, int64_t due_ms) {
+  timers_.set(&session, due_ms);
+  if (ticking_ || timers_.top_due() == wake_ms_) return;
+  wake_ms_ = timers_.top_due();
+  backend_.wake_at(wake_ms_);
+}
+
+void Hub::tick(const Time& now) {
+  ticking_ = true;  // one call to the backend for all of them
+  while (timers_.top_due() <= now.mono_ms()) timers_.top()->tick(now);
+  ticking_ = false;
+  wake_ms_ = timers_.top_due();
+  backend_.wake_at(wake_ms_);
+}
+
+void Hub::shutdown() {
+  for (Slot& slot : slots_)
+    if (slot.session) slot.session->close(CloseReason::shutdown);
+}
+
+void Hub::set_stale(bool stale) {
+  if (stale == stale_) return;
+  stale_ = stale;
+  for (Slot& slot : slots_)
+    if (slot.session && slot.session->stale_told_ != stale) slot.session->ask();
+}
+
+// ---- topics and owners
+
+Owner& Hub::owner(std::string_view name) {
+  const auto found = owners_.find(name);
+  if (found != owners_.end()) return *found->second;
+  auto made = std::make_unique<Owner>(std::string(name));
+  Owner& owner = *made;
+  owners_.emplace(owner.name, std::move(made));
+  return owner;
+}
+
+void Hub::release(Owner* owner) {
+  if (owner && owner->sessions.empty() && owner->topics_count == 0) owners_.erase(owner->name);
+}
+
+Topic* Hub::known(const JobId& job) const {
+  const auto found = topics_.find(job);
+  return found == topics_.end() ? nullptr : found->second.get();
+}
+
+Topic& Hub::topic(const JobId& job) {
+  auto& slot = topics_[job];
+  if (!slot) slot = std::make_unique<Topic>(job);
+  return *slot;
+}
+
+// Precondition: nobody follows it.
+void Hub::erase(Topic& topic) {
+  assert(!topic.followed());
+  if (topic.idle_as != Topic::Idle::no) (topic.idle_as == Topic::Idle::terminal ? idle_terminal_ : idle_active_).erase(&topic);
+  if (topic.latest) gone_rev_ = std::max(gone_rev_, topic.latest->rev);
+  if (topic.arriving) std::erase(arriving_, &topic);
+  if (Owner* owner = topic.owner) {
+    if (topic.seq > 0) owner->topics.erase(&topic);
+    --owner->topics_count;
+    release(owner);
+  }
+  topics_.erase(JobId(topic.job));
+}
+
+void Hub::follow_changed(Topic& topic) {
+  Topic::Idle wanted = Topic::Idle::no;
+  if (!topic.followed()) wanted = topic.latest && topic.latest->terminal() ? Topic::Idle::terminal : Topic::Idle::active;
+  if (wanted == Topic::Idle::no && topic.idle_as == Topic::Idle::no) return;
+  if (topic.idle_as != Topic::Idle::no) (topic.idle_as == Topic::Idle::terminal ? idle_terminal_ : idle_active_).erase(&topic);
+  if (wanted != Topic::Idle::no) (wanted == Topic::Idle::terminal ? idle_terminal_ : idle_active_).push_back(&topic);
+  topic.idle_as = wanted;
+  if (wanted != Topic::Idle::no && !topic.latest) erase(topic);  // nobody waits for it any more
+}
+
+void Hub::evict() {
+  while (topics_.size() > limits_.topics_max && !resyncing_) {
+    Topic* oldest = idle_terminal_.empty() ? idle_active_.front() : idle_terminal_.front();
+    if (!oldest) return;  // all are followed: bounded by the sessions' own limits
+    erase(*oldest);
+    ++stats_.topics_evicted;
+  }
+}
+
+SnapshotRef Hub::find(const JobId& job) const {
+  const Topic* topic = known(job);
+  return topic ? topic->latest : nullptr;
+}
+
+uint64_t Hub::list_rev(std::string_view owner) const {
+  const auto found = owners_.find(owner);
+  return found != owners_.end() && found->second->list_latest ? found->second->list_latest->rev : 0;
+}
+
+// ---- events
+
+// False: not newer than what is known, or not to be believed (a job has one owner).
+bool Hub::store(Topic& topic, const Event& event) {
+  if (topic.latest && (event.rev <= topic.latest->rev || event.owner != topic.latest->owner)) return false;
+  topic.latest = std::make_shared<const Snapshot>(event);
+  ++stats_.events;
+  if (!topic.owner) {
+    topic.owner = &owner(event.owner);
+    ++topic.owner->topics_count;
+  }
+  return true;
+}
+
+void Hub::publish(const Event& event, const Time& now) {
+  Topic& at = topic(event.job);
+  at.resync = resync_;
+  const bool first = !at.latest;
+  const bool newer = store(at, event);
+  const bool announced = at.seq > 0 || at.arriving;
+  if (!newer && (announced || event.rev != at.latest->rev)) return;
+  if (newer) {
+    const bool terminal = at.latest->terminal();
+    for (Subscription* subscription : at.subscriptions) subscription->session->mark(*subscription, terminal, now);
+    wake_waiters(at);
+  }
+  // A job from the state table that is older than something dropped here has most likely been announced before.
+  if (resyncing_ && !announced && first && event.rev <= gone_rev_)
+    arrive(at, false, now);
+  else
+    announce(at, event.list_changed, !announced, now);
+  follow_changed(at);
+  evict();
+}
+
+// Tells the owner's rooms and streams.
+void Hub::announce(Topic& at, bool list_changed, bool first, const Time& now) {
+  Owner& owner = *at.owner;
+  const bool terminal = at.latest->terminal();
+  if (list_changed) {
+    owner.list_latest = at.latest;
+    for (Session* session : owner.sessions)
+      if (session->room_) session->mark_list();
+  }
+  if (terminal && !owner.sessions.empty()) {
+    ++visit_;
+    for (const Subscription* subscription : at.subscriptions) subscription->session->visit_ = visit_;
+    for (Session* session : owner.sessions)
+      if (session->room_ && session->visit_ != visit_) session->room_terminal(at);
+  }
+  arrive(at, terminal || first, now);
+}
+
+// Puts the topic at the end of its owner's list; during a resync that is done at its end, in the order of revs.
+void Hub::arrive(Topic& at, bool urgent, const Time& now) {
+  if (resyncing_) {
+    if (!at.arriving) arriving_.push_back(&at);
+    at.arriving = true;
+    return;
+  }
+  if (at.seq > 0) at.owner->topics.erase(&at);
+  at.seq = ++seq_;
+  at.order = order_ = std::max(order_, at.latest->rev);
+  at.owner->topics.push_back(&at);
+  for (Session* session : at.owner->sessions)
+    if (session->follows_user_) session->mark_stream(urgent, now);
+}
+
+void Hub::fetch(const JobId& job, Awaiting awaiting) {
+  auto& waiting = fetching_[job];
+  waiting.push_back(std::move(awaiting));
+  if (waiting.size() == 1) backend_.fetch(job);
+}
+
+void Hub::fetched(const JobId& job, const Result<Event>& result, const Time& now) {
+  std::vector<Awaiting> waiting;
+  if (const auto found = fetching_.find(job); found != fetching_.end()) {
+    waiting = std::move(found->second);
+    fetching_.erase(found);
+  }
+  if (result.ok() && result->job == job) {
+    const Topic* before = known(job);
+    if (before && before->latest) {
+      publish(*result, now);  // a change that the lane did not bring
+    } else {
+      // Its rooms are not told: the change is an old one, or the lane is about to bring it.
+      Topic& at = topic(job);
+      if (store(at, *result)) {
+        for (Subscription* subscription : at.subscriptions) subscription->session->mark(*subscription, at.latest->terminal(), now);
+        wake_waiters(at);
+      }
+      follow_changed(at);
+    }
+  } else if (!result.ok() && result.error().code == Errc::not_found) {
+    forget(job);
+  }
+  const Error* why = result.ok() ? nullptr : &result.error();
+  for (const Awaiting& one : waiting) {
+    Session* session = find(one.session);
+    if (!session) continue;
+    --session->calls_;
+    session->subscribe_known(job, one.rev, one.min_interval_ms, one.id, why);
+  }
+  evict();
+}
+
+void Hub::forget(const JobId& job) {
+  Topic* gone = known(job);
+  if (!gone) return;
+  wake_waiters(*gone);
+  while (!gone->subscriptions.empty()) {
+    Subscription& subscription = *gone->subscriptions.back();
+    Session& session = *subscription.session;
+    const bool asked_for = !subscription.room_only;
+    if (gone->latest && gone->latest->rev > subscription.sent_rev) session.answers_ += gone->latest->frame(session.framing_);
+    session.unsubscribe(subscription);
+    if (asked_for) session.answer("unsubscribed", "{\"job_id\":\"" + job.text() + "\"}");
+    if (!(gone = known(job))) return;  // nobody followed it any more and nothing was known of it
+  }
+  erase(*gone);
+}
+
+void Hub::begin_resync() {
+  resyncing_ = true;
+  ++resync_;
+}
+
+std::vector<JobId> Hub::end_resync(bool complete, const Time& now) {
+  resyncing_ = false;
+  std::sort(arriving_.begin(), arriving_.end(), [](const Topic* a, const Topic* b) { return a->latest->rev < b->latest->rev; });
+  for (Topic* topic : std::exchange(arriving_, {})) {
+    topic->arriving = false;
+    arrive(*topic, true, now);
+  }
+  std::vector<JobId> unseen;
+  std::vector<Topic*> outdated;
+  for (const auto& [job, topic] : topics_) {
+    if (topic->resync == resync_ || (topic->latest && topic->latest->terminal())) continue;  // what has ended needs no slot
+    if (topic->followed())
+      unseen.push_back(job);
+    else
+      outdated.push_back(topic.get());
+  }
+  for (Topic* topic : outdated) erase(*topic);
+  if (!complete) {
+    gone_rev_ = std::max(gone_rev_, order_);
+    for (const Slot& slot : slots_)
+      if (slot.session) slot.session->list_unknown();
+  }
+  evict();
+  return unseen;
+}
+
+// ---- waiters
+
+bool Hub::wait(Waiter& waiter, const JobId& job, uint64_t seen_rev) {
+  cancel(waiter);
+  Topic& at = topic(job);
+  if (at.latest && at.latest->rev != seen_rev) return false;
+  waiter.topic_ = &at;
+  waiter.hub_ = this;
+  waiter.index_ = static_cast<uint32_t>(at.waiters.size());
+  at.waiters.push_back(&waiter);
+  ++stats_.waiters;
+  follow_changed(at);
+  return true;
+}
+
+void Hub::cancel(Waiter& waiter) {
+  if (!waiter.topic_) return;
+  Topic& at = *std::exchange(waiter.topic_, nullptr);
+  at.waiters[waiter.index_] = at.waiters.back();
+  at.waiters[waiter.index_]->index_ = waiter.index_;
+  at.waiters.pop_back();
+  --stats_.waiters;
+  follow_changed(at);
+}
+
+void Hub::wake_waiters(Topic& at) {
+  for (Waiter* waiter : std::exchange(at.waiters, {})) {
+    waiter->topic_ = nullptr;
+    --stats_.waiters;
+    waiter->job_changed();
+  }
+}
+
+Hub::Stats Hub::stats() const {
+  Stats stats = stats_;
+  stats.sessions = slots_.size() - free_slots_.size();
+  stats.topics = topics_.size();
+  for (const auto& [name, owner] : owners_) {
+    stats.authenticated += owner->sessions.size();
+    stats.users += !owner->sessions.empty();
+  }
+  return stats;
+}
+
+}  // namespace jobcast::plugin
