@@ -6,7 +6,6 @@
 
 #include <cstring>
 #include <mutex>
-#include <regex>
 #include <thread>
 #include <vector>
 
@@ -100,8 +99,12 @@ void without_a_sink_a_line_with_its_time_goes_to_standard_error(void**) {
   dup2(saved.get(), STDERR_FILENO);
   in.reset();
   const std::string text = *jobcast::read_all(out.get(), 4096);
-  const std::regex form(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z level=warning event=disk_full path=/var/lib\n)");
-  if (!std::regex_match(text, form)) fail_msg("%s", text.c_str());
+  assert_true(text.size() > 24);
+  assert_string_equal(text.substr(24).c_str(), " level=warning event=disk_full path=/var/lib\n");
+  std::string form = text.substr(0, 24);
+  for (char& c : form)
+    if (c >= '0' && c <= '9') c = '0';
+  assert_string_equal(form.c_str(), "0000-00-00T00:00:00.000Z");
 }
 
 void lines_of_many_threads_all_arrive(void**) {

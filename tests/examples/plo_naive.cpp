@@ -18,37 +18,39 @@ Value best_of(const std::vector<plo::Card>& hand, const std::vector<plo::Card>& 
 
 }  // namespace
 
-Value value_of(const std::vector<plo::Card>& five) {
+Value value_of(const std::array<plo::Card, 5>& five) {
   std::array<int, 15> count{};
   bool flush = true;
   for (const plo::Card card : five) {
-    ++count.at(static_cast<size_t>(card / 4 + 2));
+    ++count[card / 4U + 2];
     flush = flush && card % 4 == five[0] % 4;
   }
-  // Ranks by how many there are, then by height: 7 7 7 K K reads {7, K}, K K 7 7 A reads {K, 7, A}.
-  std::vector<std::pair<int, int>> groups;
-  for (int rank = 14; rank >= 2; --rank)
-    if (const int n = count.at(static_cast<size_t>(rank))) groups.emplace_back(n, rank);
-  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  // Ranks by how many there are, then by height: 7 7 7 K K reads 7 K, and K K 7 7 A reads K 7 A.
   Value value{};
-  for (size_t i = 0; i < groups.size(); ++i) value.at(i + 1) = groups[i].second;
+  std::array<int, 6> many{};
+  int groups = 0;
+  for (int n = 4; n >= 1; --n)
+    for (size_t rank = 14; rank >= 2; --rank)
+      if (count[rank] == n) {
+        const auto group = static_cast<size_t>(++groups);
+        value[group] = static_cast<int>(rank);
+        many[group] = n;
+      }
 
-  bool straight = groups.size() == 5 && value[1] - value[5] == 4;
-  if (groups.size() == 5 && value[1] == 14 && value[2] == 5) {  // A 5 4 3 2: the ace is low
+  bool straight = groups == 5 && value[1] - value[5] == 4;
+  if (groups == 5 && value[1] == 14 && value[2] == 5) {  // A 5 4 3 2: the ace is low
     straight = true;
     value = {0, 5, 4, 3, 2, 1};
   }
-  const auto shape = [&](int first, int second) {
-    return groups[0].first == first && (second == 0 || (groups.size() > 1 && groups[1].first == second));
-  };
+  const auto shape = [&](int first, int second) { return many[1] == first && many[2] == second; };
   value[0] = straight && flush ? 8
-             : shape(4, 0)     ? 7
+             : shape(4, 1)     ? 7
              : shape(3, 2)     ? 6
              : flush           ? 5
              : straight        ? 4
-             : shape(3, 0)     ? 3
+             : shape(3, 1)     ? 3
              : shape(2, 2)     ? 2
-             : shape(2, 0)     ? 1
+             : shape(2, 1)     ? 1
                                : 0;
   return value;
 }

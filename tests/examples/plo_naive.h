@@ -12,7 +12,7 @@ namespace naive {
 
 // Category (8 straight flush … 0 high card) and then the ranks that decide, 14 for an ace; arrays compare as hands do.
 using Value = std::array<int, 6>;
-Value value_of(const std::vector<plo::Card>& five);
+Value value_of(const std::array<plo::Card, 5>& five);
 
 // Every board, every choice of two from the hand and three from the board.
 plo::Outcomes every_board(const plo::Question& question);

@@ -1,40 +1,20 @@
-// Equities: against a second program that counts combination by combination, against published figures, and against themselves
-// with another number of threads.
+// Equities: against a second program that counts combination by combination, and against published figures.
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 #include <random>
 
-#include "examples/plo-equity/crew.h"
 #include "examples/plo-equity/philox.h"
-#include "tests/cmocka.h"
+#include "tests/examples/plo_ask.h"
 #include "tests/examples/plo_naive.h"
 
 namespace {
 
+using plo::ask;
 using plo::Card;
 using plo::Outcomes;
 using plo::Question;
-
-Outcomes solve(const Question& question, unsigned threads = 1) {
-  auto outcomes = plo::run(
-      plo::Equity(question), threads, [](const Outcomes&) {}, [] { return false; });
-  assert_true(outcomes.has_value());
-  return *outcomes;
-}
-
-Question ask(std::string_view json) {
-  auto question = plo::read_question(json);
-  if (!question) fail_msg("%s", question.error().detail.c_str());
-  return *question;
-}
-
-Question ask(std::initializer_list<const char*> hands, const std::string& board = "") {
-  std::string list;
-  for (const char* hand : hands) (list += list.empty() ? "\"" : ",\"") += std::string(hand) + '"';
-  return ask("{\"hands\":[" + list + "],\"board\":\"" + board + "\"}");
-}
+using plo::solve;
 
 Question random_question(std::mt19937& random, size_t board) {
   std::vector<Card> deck(52);
@@ -166,24 +146,6 @@ void splits_are_counted_in_whole_parts_of_a_pot(void**) {
   assert_true(share.equity == 0.25);  // (1 + 1/3 + 1/6) / 6
 }
 
-void counts_do_not_depend_on_the_number_of_threads(void**) {
-  const Question questions[] = {
-      ask({"AsAhKsKh", "8c7d6c5d"}),
-      ask({"AsAhKsKh2c", "8c7d6c5d2s", "QcJdTd9c2h"}),
-      ask({"AsAhKsKh", "8c7d6c5d"}, "2h3d4s"),
-      ask({"AsAhKsKh", "8c7d6c5d"}, "2h3d4s5s"),
-      ask({"AsAhKsKh", "8c7d6c5d"}, "2h3d4s5s6s"),
-      ask(R"({"hands":["AsAhKsKh","8c7d6c5d"],"mode":"monte-carlo","trials":123457,"seed":9})"),
-      ask(R"({"hands":["AsAhKsKh","8c7d6c5d","QcJdTd9c"],"board":"2h3d4s","mode":"monte-carlo","trials":123457,"seed":9})"),
-      ask(R"({"hands":["AsAhKsKh","8c7d6c5d"],"board":"2h3d4s5s6s","mode":"monte-carlo","trials":123457})"),
-  };
-  for (const Question& question : questions) {
-    const Outcomes one = solve(question, 1);
-    assert_int_equal(one.boards(), plo::Equity(question).boards());
-    for (const unsigned threads : {2U, 3U, 8U, 0U}) assert_true(solve(question, threads) == one);
-  }
-}
-
 void monte_carlo_repeats_with_its_seed_and_comes_close_to_exact(void**) {
   const auto sampled = [](int64_t seed) {
     return solve(ask(R"({"hands":["AsAhKsKh","8c7d6c5d"],"mode":"monte-carlo","trials":400000,"seed":)" + std::to_string(seed) + "}"));
@@ -228,35 +190,6 @@ void philox_gives_its_known_answers(void**) {
                plo::Words{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
-void progress_never_falls_and_ends_with_everything(void**) {
-  for (const unsigned threads : {1U, 4U}) {
-    const plo::Equity equity(ask({"AsAhKsKh", "8c7d6c5d"}));
-    uint64_t last = 0;
-    int calls = 0;
-    bool fell = false;
-    const auto outcomes = plo::run(
-        equity, threads,
-        [&](const Outcomes& so_far) {
-          fell = fell || so_far.boards() < last;
-          last = so_far.boards();
-          ++calls;
-        },
-        [] { return false; });
-    assert_true(outcomes.has_value());
-    assert_false(fell);
-    assert_int_equal(last, 1086008);
-    if (threads == 1) assert_true(calls > 100);  // of several, the others may have done all the work
-  }
-}
-
-void cancelling_stops_every_thread_without_an_answer(void**) {
-  const plo::Equity equity(ask(R"({"hands":["AsAhKsKh","8c7d6c5d"],"mode":"monte-carlo","trials":1000000000000})"));
-  std::atomic<bool> cancelled{false};
-  const auto outcomes = plo::run(
-      equity, 3, [&](const Outcomes&) { cancelled = true; }, [&] { return cancelled.load(); });
-  assert_false(outcomes.has_value());
-}
-
 }  // namespace
 
 int main() {
@@ -268,12 +201,9 @@ int main() {
       cmocka_unit_test(published_equities_are_met),
       cmocka_unit_test(equities_of_a_deal_sum_to_one_pot_for_every_board),
       cmocka_unit_test(splits_are_counted_in_whole_parts_of_a_pot),
-      cmocka_unit_test(counts_do_not_depend_on_the_number_of_threads),
       cmocka_unit_test(monte_carlo_repeats_with_its_seed_and_comes_close_to_exact),
       cmocka_unit_test(monte_carlo_sees_each_outcome_as_often_as_there_are_boards_for_it),
       cmocka_unit_test(philox_gives_its_known_answers),
-      cmocka_unit_test(progress_never_falls_and_ends_with_everything),
-      cmocka_unit_test(cancelling_stops_every_thread_without_an_answer),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

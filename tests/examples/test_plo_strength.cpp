@@ -28,8 +28,8 @@ void all_hands_have_the_known_frequencies_and_the_rule_books_order(void**) {
       for (unsigned c = 0; c < b; ++c)
         for (unsigned d = 0; d < c; ++d)
           for (unsigned e = 0; e < d; ++e) {
-            const std::vector<Card> five{static_cast<Card>(a), static_cast<Card>(b), static_cast<Card>(c), static_cast<Card>(d),
-                                         static_cast<Card>(e)};
+            const std::array<Card, 5> five{static_cast<Card>(a), static_cast<Card>(b), static_cast<Card>(c), static_cast<Card>(d),
+                                           static_cast<Card>(e)};
             const naive::Value value = naive::value_of(five);
             const plo::Strength strength = plo::strength(five[0], five[1], five[2], five[3], five[4]);
             ++frequency.at(static_cast<size_t>(value[0]));
