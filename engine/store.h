@@ -1,5 +1,7 @@
 // The store: every acknowledged job, in SQLite (WAL, synchronous=FULL), on a thread of its own that commits in groups (DESIGN §4).
 // Calls are made on the loop thread and never wait; answers come back on the loop thread through deliver(), in the order of the calls.
+// Calls that wait together are committed together: they succeed together, or all fail with what befell the database (full: no space;
+// corrupt; internal). A call refused by its own fault (invalid, not_found) harms no other.
 #pragma once
 
 #include <array>
@@ -41,11 +43,14 @@ struct ListFilter {
 
 class Store {
  public:
-  // Opens or creates `path` (0600). Errors: corrupt, internal (with SQLite's words and the remedy).
+  // Opens or creates `path` (0600), and brings an older schema up to date. Errors: corrupt; invalid (a database of something else, or of
+  // a newer jobcast); internal (with SQLite's words and the remedy), also while another engine has it open.
   [[nodiscard]] static Result<std::unique_ptr<Store>> open(const std::string& path);
-  ~Store();  // commits what is queued
+  ~Store();  // commits what is queued; answers that were not delivered are not given any more
 
-  [[nodiscard]] Result<Loaded> load(size_t finished_max);  // blocking, once, before anything else
+  // Blocking, once, before anything else. Here and in list() a result above kSnapshotBytesMax is left out, which no snapshot holds:
+  // thanks to Job::result_bytes its bytes stay the same.
+  [[nodiscard]] Result<Loaded> load(size_t finished_max);
 
   struct Inserted {
     Job job;  // the new one, or the one that the key named
@@ -53,12 +58,13 @@ class Store {
   };
   // Looks for the idempotency key (a same key with another kind or args: invalid) and for a live job of the unique key, else inserts.
   void insert(Job job, std::function<void(Result<Inserted>)> done);
-  // The whole job, and with it the attempt's proof where one is given.
+  // All that may change in a job, and with it the attempt's proof where one is given; a job that does not run has none any more. A
+  // result that was left out stays. Errors: not_found; invalid (a job that lives again while another has its unique key).
   void update(const Job& job, std::optional<Attempt> attempt, std::function<void(Result<void>)> done);
   // Only the progress of a running job; no answer; dropped when the queue is full (progress is stored again a second later).
   void update_progress(const Job& job);
   void get(const JobId& id, std::function<void(Result<Job>)> done);
-  // Newest first. Without args, and without results above kSnapshotBytesMax (which no snapshot holds: its bytes stay the same).
+  // Newest first, without args.
   void list(ListFilter filter, std::function<void(Result<std::vector<Job>>)> done);
   // Deletes terminal jobs beyond the count and age; answers their ids (at most 1000 a call), so that their logs go too.
   void retain(int64_t count_max, int64_t finished_before_ms, std::function<void(Result<std::vector<JobId>>)> done);

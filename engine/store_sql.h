@@ -1,0 +1,66 @@
+// The store's SQL: schema and migrations (store_schema.cpp), prepared statements and what is done with them inside a transaction
+// (store_sql.cpp). One SQLite connection, used by one thread at a time; store.cpp owns both.
+#pragma once
+
+#include <sqlite3.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/handle.h"
+#include "base/result.h"
+#include "engine/store.h"
+
+namespace jobcast::engine {
+
+class Database {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<Database>> open(const std::string& path);
+
+  // Everything below happens between begin() and commit(). A fault of the database itself (full disk, damage) is kept in fault():
+  // nothing of the transaction may be trusted then, and rollback() undoes it and forgets the fault.
+  [[nodiscard]] Result<void> begin();
+  [[nodiscard]] Result<void> commit();
+  void rollback();
+  [[nodiscard]] const std::optional<Error>& fault() const { return fault_; }
+
+  [[nodiscard]] Result<Loaded> load(size_t finished_max);
+  [[nodiscard]] Result<Store::Inserted> insert(Job job);
+  [[nodiscard]] Result<void> update(const Job& job, const std::optional<Attempt>& attempt);
+  [[nodiscard]] Result<void> update_progress(const Job& job);
+  [[nodiscard]] Result<Job> get(const JobId& id);
+  [[nodiscard]] Result<std::vector<Job>> list(const ListFilter& filter);
+  [[nodiscard]] Result<std::vector<JobId>> retain(int64_t count_max, int64_t finished_before_ms);
+
+  [[nodiscard]] Result<std::array<int64_t, 8>> count();
+  [[nodiscard]] Result<uint32_t> count_boot();
+
+  [[nodiscard]] uint64_t rows_changed() const { return static_cast<uint64_t>(sqlite3_total_changes64(connection_.get())); }
+
+ private:
+  enum class Sql : uint8_t;
+  class Run;  // one execution of a prepared statement
+  static constexpr size_t kStatementsMax = 32;
+
+  explicit Database(std::string path) : path_(std::move(path)) {}
+  [[nodiscard]] Result<void> connect();
+  [[nodiscard]] Result<void> migrate();
+  [[nodiscard]] Result<void> prepare();
+  [[nodiscard]] Result<void> execute(const std::string& sql);
+  [[nodiscard]] Result<std::string> ask(const std::string& sql);  // the first column of the first row
+  [[nodiscard]] Error fail(int code);                             // in words, and kept in fault_ unless it is a mere constraint
+  [[nodiscard]] Result<void> complete(Run& run);                  // runs it to its end
+  [[nodiscard]] Result<std::vector<Job>> jobs(Run& run);
+  [[nodiscard]] Result<std::vector<JobId>> ids(Run& run);
+
+  const std::string path_;
+  Handle<sqlite3, sqlite3_close_v2> connection_;
+  std::array<Handle<sqlite3_stmt, sqlite3_finalize>, kStatementsMax> statements_;
+  std::optional<Error> fault_;
+};
+
+}  // namespace jobcast::engine
