@@ -60,7 +60,7 @@ void a_full_queue_does_not_hold_up_another(void**) {
 
 void the_front_is_that_of_every_queue(void**) {
   Scheduler scheduler = make(1);
-  for (const uint8_t n : {4, 3, 2}) scheduler.note(job(n));
+  for (uint8_t n = 4; n >= 2; --n) scheduler.note(job(n));
   scheduler.note(job(5, JobState::queued, 0, "other"));
   scheduler.note(job(6, JobState::retrying, 0, "other"));
   std::vector<int> front;
