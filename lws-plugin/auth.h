@@ -1,4 +1,5 @@
-// Who is asking: JWTs through a strict gate (DESIGN §7, FIELD §3). The only room that knows libjwt. Service thread only.
+// Who is asking: JWTs through a strict gate (DESIGN §7, FIELD §3). The auth files are the only ones that know libjwt and OpenSSL.
+// Service thread only.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "lws-plugin/limits.h"
 
 namespace jobcast::plugin {
 
@@ -18,14 +20,15 @@ struct Identity {
   bool may_submit = false;     // jobs:submit
   bool may_cancel = false;     // jobs:cancel (of the user's own jobs; admin: of any)
   bool may_read_any = false;   // jobs:read:any
-  bool admin = false;          // admin: implies the others
+  bool admin = false;          // admin: sets the others as well
 
-  [[nodiscard]] bool may_see(std::string_view owner) const { return may_read_any || admin || owner == user; }
+  [[nodiscard]] bool may_see(std::string_view owner) const { return may_read_any || owner == user; }
 };
 
 struct AuthOptions {
-  // Files, each with the algorithm it serves: "HS256:/path", "RS256:/path.pem", "ES256:/path.pem", optional "#kid" at the end;
-  // or "jwks:/path.json". Re-read when a file's time or size changes, looked at no more than once a second.
+  // Files, each with the algorithm it serves: "HS256:/path", "RS256:/path.pem", "ES256:/path.pem", optional "#kid" at the end; or
+  // "jwks:/path.json". An HMAC key is the file's bytes without one newline at the end; PEMs are public keys. Re-read when a file
+  // changes, looked at no more than once a second; a bad new file is logged and the old keys stay.
   std::vector<std::string> keys;
   std::string issuer, audience;  // "": not checked
   int64_t leeway_s = 0;          // 0 … 300, for exp and nbf
@@ -39,14 +42,16 @@ class Auth {
   Auth& operator=(Auth&&) noexcept;
   ~Auth();
 
-  // Errors: unauthorized, with a detail that is safe to show and never the token; `field` is the code of `auth_error`:
-  // token_expired, token_not_yet_valid or token_invalid. Costs up to half a millisecond (RS256); a token seen lately some microseconds.
-  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now);
-  // Whether verify() of this token would be cheap: remembered, or refused without looking at the signature. For a budget of the dear ones.
-  [[nodiscard]] bool is_cheap(std::string_view token) const;
+  // Errors: unauthorized, with a detail that is safe to show and never the token; `field` is the code of `auth_error`: token_expired,
+  // token_not_yet_valid or token_invalid. A signature costs up to half a millisecond (RS256), a token seen lately or refused before its
+  // signature some microseconds. `signatures`: a budget from which each signature takes one; used up: retry.
+  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now, Rate* signatures = nullptr);
 
   struct Stats {
-    uint64_t signatures = 0, remembered = 0, refused = 0, reloads = 0, reload_failures = 0;
+    uint64_t signatures = 0;  // checked, good or bad
+    uint64_t remembered = 0;  // tokens verified before
+    uint64_t refused = 0;
+    uint64_t reloads = 0, reload_failures = 0;
     size_t keys = 0;
   };
   [[nodiscard]] Stats stats() const;

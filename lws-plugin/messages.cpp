@@ -9,12 +9,21 @@ namespace {
 
 constexpr size_t kIdBytesMax = 64;
 constexpr int64_t kRevMax = int64_t{1} << 53;
-constexpr Request kRequests[] = {Request::authenticate, Request::subscribe_job, Request::unsubscribe_job,
-                                 Request::submit_job,   Request::cancel_job,    Request::ping};
+constexpr struct {
+  const char* name;
+  Request request;
+} kRequests[] = {
+    {"authenticate", Request::authenticate},        // {token, rev?}
+    {"subscribe_job", Request::subscribe_job},      // {job_id, rev?, min_interval_ms?}
+    {"unsubscribe_job", Request::unsubscribe_job},  // {job_id}
+    {"submit_job", Request::submit_job},            // submit_params()
+    {"cancel_job", Request::cancel_job},            // {job_id}
+    {"ping", Request::ping},                        // {}
+};
 
 Request request_named(std::string_view event) {
-  for (const Request request : kRequests)
-    if (event == name(request)) return request;
+  for (const auto& known : kRequests)
+    if (event == known.name) return known.request;
   return Request::unknown;
 }
 
@@ -59,15 +68,8 @@ void read_id(Message& message, JsonView id) {
 }  // namespace
 
 const char* name(Request request) {
-  switch (request) {
-    case Request::unknown: return "";
-    case Request::authenticate: return "authenticate";
-    case Request::subscribe_job: return "subscribe_job";
-    case Request::unsubscribe_job: return "unsubscribe_job";
-    case Request::submit_job: return "submit_job";
-    case Request::cancel_job: return "cancel_job";
-    case Request::ping: return "ping";
-  }
+  for (const auto& known : kRequests)
+    if (request == known.request) return known.name;
   return "";
 }
 
