@@ -1,5 +1,5 @@
-#include "base/json_slice.h"
 #include <string>
+#include "base/json_slice.h"
 
 #include "tests/cmocka.h"
 
@@ -16,7 +16,8 @@ static void member_is_cut_out_byte_for_byte(void**) {
 }
 
 static void absent_and_broken_give_nothing(void**) {
-  for (const char* text : {"", "{", "{}", "[]", "{\"a\"", "{\"a\":", "{\"a\":}", "{\"a\":1", "{\"b\":\"\\", "{\"b\":[1,2},\"a\":3}", "{\"b\":,\"a\":3}"})
+  for (const char* text :
+       {"", "{", "{}", "[]", "{\"a\"", "{\"a\":", "{\"a\":}", "{\"a\":1", "{\"b\":\"\\", "{\"b\":[1,2},\"a\":3}", "{\"b\":,\"a\":3}"})
     assert_false(json_member(text, "a").has_value() && *json_member(text, "a") != "1");
   assert_false(json_member(R"({"b":{"a":1}})", "a").has_value());
 }

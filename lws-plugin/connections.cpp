@@ -1,0 +1,82 @@
+#include "lws-plugin/connections.h"
+
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace jobcast::plugin {
+namespace {
+
+constexpr std::array<uint8_t, 16> kExempt{};
+constexpr rlim_t kDescriptorsKept = 64;  // for the engine, files being served, logs
+
+}  // namespace
+
+Connections::Connections(Limits limits) : limits_(limits) {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY && files.rlim_cur > 2 * kDescriptorsKept)
+    limits_.all_max = static_cast<uint32_t>(std::min<rlim_t>(limits_.all_max, files.rlim_cur - kDescriptorsKept));
+}
+
+Connections::~Connections() = default;
+
+std::unordered_map<lws*, Connections::Entry>& Connections::entries() {
+  static std::unordered_map<lws*, Entry> all;
+  return all;
+}
+
+// IPv6 as it is, IPv4 mapped; zeros for those that are not counted by address.
+Connections::Address Connections::address_of(int fd) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof peer;
+  if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0) return kExempt;
+  Address address{};
+  if (peer.ss_family == AF_INET6) {
+    const auto& in6 = reinterpret_cast<const sockaddr_in6&>(peer).sin6_addr;
+    memcpy(address.data(), &in6, address.size());
+    if (IN6_IS_ADDR_LOOPBACK(&in6)) return kExempt;
+  } else if (peer.ss_family == AF_INET) {
+    address[10] = address[11] = 0xff;
+    memcpy(address.data() + 12, &reinterpret_cast<const sockaddr_in&>(peer).sin_addr, 4);
+  } else {
+    return kExempt;
+  }
+  if (address[10] == 0xff && address[11] == 0xff && address[12] == 127) return kExempt;
+  return address;
+}
+
+bool Connections::admit(int fd) {
+  const auto refuse = [this] {
+    ++refused_;
+    return false;
+  };
+  if (table_->all >= limits_.all_max) return refuse();
+  const Address address = address_of(fd);
+  if (address == kExempt) return true;
+  const auto found = table_->per_address.find(address);
+  return found == table_->per_address.end() || found->second < limits_.per_address_max ? true : refuse();
+}
+
+void Connections::opened(lws* wsi) {
+  const Address address = address_of(lws_get_socket_fd(wsi));
+  if (!entries().emplace(wsi, Entry{table_, address}).second) return;
+  ++table_->all;
+  if (address != kExempt) ++table_->per_address[address];
+}
+
+void Connections::closed(lws* wsi) {
+  const auto entry = entries().find(wsi);
+  if (entry == entries().end()) return;
+  Table& table = *entry->second.table;
+  --table.all;
+  if (const auto found = table.per_address.find(entry->second.address); found != table.per_address.end() && --found->second == 0)
+    table.per_address.erase(found);
+  entries().erase(entry);
+}
+
+size_t Connections::count() const { return table_->all; }
+
+}  // namespace jobcast::plugin

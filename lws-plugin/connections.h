@@ -1,0 +1,52 @@
+// Who is connected: counts network connections of a vhost and of each address, so that limits are met before descriptors run out.
+// Registered by wsi and process-wide, because lws may move a connection to another vhost of the same port. Service thread only.
+#pragma once
+
+#include <libwebsockets.h>
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <unordered_map>
+
+namespace jobcast::plugin {
+
+class Connections {
+ public:
+  struct Limits {
+    uint32_t all_max = 10'000;
+    uint32_t per_address_max = 512;  // loopback and Unix sockets are exempt
+  };
+  explicit Connections(Limits limits);
+  ~Connections();
+  Connections(const Connections&) = delete;
+  Connections& operator=(const Connections&) = delete;
+
+  // An accepted descriptor that has no wsi yet. False: refuse it.
+  [[nodiscard]] bool admit(int fd);
+  void opened(lws* wsi);
+  static void closed(lws* wsi);  // any wsi; one that was never opened() is ignored
+
+  [[nodiscard]] size_t count() const;
+  [[nodiscard]] uint64_t refused() const { return refused_; }
+
+ private:
+  using Address = std::array<uint8_t, 16>;
+  struct Table {
+    uint32_t all = 0;
+    std::map<Address, uint32_t> per_address;
+  };
+  struct Entry {
+    std::shared_ptr<Table> table;
+    Address address;
+  };
+  static Address address_of(int fd);
+  static std::unordered_map<lws*, Entry>& entries();
+
+  Limits limits_;
+  std::shared_ptr<Table> table_ = std::make_shared<Table>();
+  uint64_t refused_ = 0;
+};
+
+}  // namespace jobcast::plugin

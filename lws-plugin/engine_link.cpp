@@ -1,0 +1,336 @@
+#include "lws-plugin/engine_link.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/json_slice.h"
+#include "base/log.h"
+#include "ipc/fd_channel.h"
+#include "ipc/membarrier.h"
+
+namespace jobcast::plugin {
+namespace {
+
+constexpr int64_t kBackoffFirstUs = 10'000;
+constexpr int64_t kBackoffMaxUs = 1'000'000;
+constexpr int kDrainsATurn = 16;          // of 16 records each; then other sockets have their turn
+constexpr size_t kOutBytesMax = 4 << 20;  // requests not yet taken by the engine
+constexpr size_t kReadBytes = 64 << 10;
+
+Error gone() { return {Errc::retry, "the job engine is away; the same request with the same Idempotency-Key may safely be repeated", {}}; }
+
+}  // namespace
+
+EngineLink::EngineLink(lws_context* context, lws_vhost* vhost, std::string socket_path, Limits limits, Listener& listener)
+    : context_(context),
+      vhost_(vhost),
+      path_(std::move(socket_path)),
+      limits_(limits),
+      listener_(listener),
+      reconnect_([this] { connect(); }),
+      deadline_([this] { look_at_deadlines(); }),
+      again_([this] { drain(); }),
+      refuse_([this] {
+        auto refused = std::exchange(refused_, {});
+        for (const auto& [id, error] : refused) settle(id, error);
+      }) {
+  control_.control = true;
+  control_.link = doorbell_.link = this;
+}
+
+EngineLink::~EngineLink() {
+  drop(control_);
+  drop(doorbell_);
+}
+
+void EngineLink::start() { reconnect_.after_us(context_, 0); }
+
+EngineLink::Stats EngineLink::stats() const {
+  Stats stats = stats_;
+  stats.waiting = waiting_.size();
+  stats.records = records_before_ + (reader_ ? reader_->stats().records : 0);
+  stats.laps = laps_before_ + (reader_ ? reader_->stats().laps : 0);
+  return stats;
+}
+
+// ---- the connection
+
+void EngineLink::connect() {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  memcpy(address.sun_path, path_.data(), std::min(path_.size(), sizeof address.sun_path - 1));
+  if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (backoff_us_ == 0) log::notice("engine_away", {{"socket", path_}, {"why", strerror(errno)}});
+    return reconnect_later();
+  }
+  if (!adopt(std::move(socket), control_)) return reconnect_later();
+  ++stats_.connects;
+  attach();
+}
+
+void EngineLink::reconnect_later() {
+  backoff_us_ = backoff_us_ == 0 ? kBackoffFirstUs : std::min(backoff_us_ * 2, kBackoffMaxUs);
+  uint32_t random = 0;
+  random_bytes(&random, sizeof random);
+  reconnect_.after_us(context_, backoff_us_ / 2 + random % backoff_us_);  // ± half: many servers do not come at once
+}
+
+bool EngineLink::adopt(Fd fd, Port& port) {
+  lws_adopt_desc_t info{};
+  info.vh = vhost_;
+  info.type = LWS_ADOPT_RAW_FILE_DESC;
+  info.fd.filefd = fd.get();
+  info.vh_prot_name = "jobcast";
+  info.opaque = &port;
+  port.wsi = lws_adopt_descriptor_vhost_via_info(&info);
+  (void)fd.release();  // lws closes it, also when it refuses
+  if (!port.wsi) log::error("adopt_failed", {{"what", port.control ? "control" : "doorbell"}});
+  return port.wsi != nullptr;
+}
+
+void EngineLink::drop(Port& port) {
+  lws* wsi = std::exchange(port.wsi, nullptr);
+  if (!wsi) return;
+  lws_set_opaque_user_data(wsi, nullptr);
+  lws_set_timeout(wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+}
+
+int EngineLink::fd_of(const Port& port) const { return lws_get_socket_fd(port.wsi); }
+
+void EngineLink::lost(const char* why) {
+  if (!control_.wsi && !reader_) return;
+  if (reader_) {
+    // What the engine published before it died is still there.
+    while (reader_->drain([this](const Event& event) { listener_.on_event(event); }) == RegionReader::Drained::more) {
+    }
+    laps_before_ += reader_->stats().laps;
+    records_before_ += reader_->stats().records;
+  }
+  log::notice("engine_lost", {{"socket", path_}, {"why", why}});
+  again_.cancel();
+  drop(control_);
+  drop(doorbell_);
+  const bool told = reader_.has_value();
+  reader_.reset();
+  lines_ = LineBuffer();
+  out_.clear();
+  for (Fd& fd : granted_) fd.reset();
+  granted_count_ = 0;
+  attach_id_ = 0;
+  if (told) {
+    backoff_us_ = 0;
+    listener_.on_lost();
+  }
+  reconnect_later();
+  fail_all(gone());
+}
+
+void EngineLink::attach() {
+  attach_id_ = call("attach", membarrier_offered() ? R"({"membarrier":true})" : "{}", [this](const Result<std::string_view>& result) {
+    attach_id_ = 0;
+    if (!result) {
+      log::error("attach_refused", {{"socket", path_}, {"why", result.error().detail}});
+      return lost("attach refused");
+    }
+    if (auto done = attached_with(*result); !done) {
+      log::error("attach_failed", {{"socket", path_}, {"why", done.error().detail}});
+      return lost("attach failed");
+    }
+  });
+}
+
+Result<void> EngineLink::attached_with(std::string_view result) {
+  if (granted_count_ != 3) return {Errc::corrupt, "attach answered without its three descriptors"};
+  granted_count_ = 0;
+  auto reader = RegionReader::open(std::move(granted_[0]), std::move(granted_[1]), std::move(granted_[2]));
+  if (!reader) return reader.error();
+  reader_.emplace(std::move(*reader));
+  if (!adopt(Fd(reader_->release_doorbell()), doorbell_)) return {Errc::internal, "the loop takes no more descriptors"};
+  backoff_us_ = 0;
+  log::notice("engine_attached", {{"socket", path_}, {"epoch", json_member_string(result, "epoch").value_or("")}});
+  resync();
+  listener_.on_attached();
+  drain();
+  return {};
+}
+
+// ---- lws's callbacks
+
+int EngineLink::on_readable(lws* wsi) {
+  auto* port = static_cast<Port*>(lws_get_opaque_user_data(wsi));
+  if (!port || port->wsi != wsi) return -1;
+  EngineLink& link = *port->link;
+  if (!port->control) {
+    ++link.stats_.wakeups;
+    if (!link.reader_ || !link.reader_->clear_doorbell()) {
+      link.lost("end of file on the doorbell");
+      return -1;
+    }
+    link.drain();
+    return 0;
+  }
+  if (auto done = link.read_control(); !done) {
+    link.lost(done.error().detail.c_str());
+    return -1;
+  }
+  return 0;
+}
+
+int EngineLink::on_writable(lws* wsi) {
+  auto* port = static_cast<Port*>(lws_get_opaque_user_data(wsi));
+  if (!port || port->wsi != wsi || !port->control) return 0;
+  if (auto done = port->link->write_control(); !done) {
+    port->link->lost(done.error().detail.c_str());
+    return -1;
+  }
+  return 0;
+}
+
+void EngineLink::on_closed(lws* wsi) {
+  auto* port = static_cast<Port*>(lws_get_opaque_user_data(wsi));
+  if (!port || port->wsi != wsi) return;
+  lws_set_opaque_user_data(wsi, nullptr);
+  port->wsi = nullptr;
+  port->link->lost(port->control ? "the loop closed the control socket" : "the loop closed the doorbell");
+}
+
+// ---- calls
+
+Result<void> EngineLink::read_control() {
+  std::array<char, kReadBytes> chunk;
+  auto received = receive_with_fds(fd_of(control_), chunk);
+  if (!received) {
+    if (received.error().code == Errc::retry) return {};
+    return received.error();
+  }
+  for (size_t i = 0; i < received->fd_count && granted_count_ < granted_.size(); ++i)
+    granted_[granted_count_++] = std::move(received->fds[i]);
+  lines_.append({chunk.data(), received->bytes});
+  while (control_.wsi) {
+    auto line = lines_.next();
+    if (!line) return line.error();
+    if (!*line) return {};
+    on_line(std::string(**line));  // a copy: what is done with it may drop the buffer
+  }
+  return {Errc::closed, "the connection was given up"};
+}
+
+void EngineLink::on_line(std::string_view line) {
+  const auto id = json_member_integer(line, "id");
+  if (!id) {
+    log::warning("engine_answer_without_id");
+    return;
+  }
+  if (const auto result = json_member(line, "result")) return settle(static_cast<CallId>(*id), *result);
+  auto response = parse_response(line);
+  if (!response)
+    settle(static_cast<CallId>(*id), response.error());
+  else
+    settle(static_cast<CallId>(*id), response->error.value_or(Error{Errc::corrupt, "the engine's answer has no result", {}}));
+}
+
+Result<void> EngineLink::write_control() {
+  while (!out_.empty()) {
+    auto sent = send_with_fds(fd_of(control_), out_);
+    if (!sent) {
+      if (sent.error().code != Errc::retry) return sent.error();
+      lws_callback_on_writable(control_.wsi);
+      return {};
+    }
+    out_.erase(0, *sent);
+  }
+  return {};
+}
+
+EngineLink::CallId EngineLink::call(std::string_view method, std::string_view params_json, Done done) {
+  const CallId id = ++last_id_;
+  ++stats_.calls;
+  const auto refuse = [&](Error error) {
+    waiting_[id].done = std::move(done);
+    refused_.emplace(id, std::move(error));
+    refuse_.after_us(context_, 0);
+    return id;
+  };
+  if (!control_.wsi) return refuse(gone());
+  if (waiting_.size() >= limits_.calls_max || out_.size() >= kOutBytesMax)
+    return refuse({Errc::full, "too many requests wait for the job engine: try again later", {}});
+  out_.append(R"({"jsonrpc":"2.0","id":)").append(std::to_string(id)).append(R"(,"method":")").append(method);
+  out_.append(R"(","params":)").append(params_json).append("}\n");
+  waiting_[id] = {std::move(done), now().mono_ms() + limits_.timeout_ms};
+  if (!deadline_.armed()) schedule_deadline();
+  lws_callback_on_writable(control_.wsi);
+  return id;
+}
+
+void EngineLink::forget(CallId call) { waiting_.erase(call); }
+
+void EngineLink::settle(CallId id, const Result<std::string_view>& result) {
+  const auto found = waiting_.find(id);
+  if (found == waiting_.end()) return;
+  const Done done = std::move(found->second.done);
+  waiting_.erase(found);
+  if (!result) ++stats_.calls_failed;
+  done(result);
+}
+
+void EngineLink::fail_all(const Error& error) {
+  // Only those of now: a callback may call again.
+  std::vector<CallId> ids;
+  for (const auto& [id, call] : waiting_)
+    if (!refused_.contains(id)) ids.push_back(id);
+  for (const CallId id : ids) settle(id, error);
+}
+
+void EngineLink::schedule_deadline() {
+  const auto first = std::ranges::find_if(waiting_, [](const auto& entry) { return entry.second.deadline_ms != 0; });
+  if (first == waiting_.end()) return;
+  deadline_.after_us(context_, (first->second.deadline_ms - now().mono_ms()) * 1000);
+}
+
+void EngineLink::look_at_deadlines() {
+  const int64_t now_ms = now().mono_ms();
+  std::vector<CallId> late;
+  for (const auto& [id, call] : waiting_) {
+    if (call.deadline_ms == 0) continue;
+    if (call.deadline_ms > now_ms) break;
+    late.push_back(id);
+  }
+  for (const CallId id : late) settle(id, Error{Errc::retry, "the job engine did not answer in time", {}});
+  schedule_deadline();
+}
+
+// ---- the lane
+
+void EngineLink::drain() {
+  for (int i = 0; i < kDrainsATurn && reader_; ++i) {
+    switch (reader_->drain([this](const Event& event) { listener_.on_event(event); })) {
+      case RegionReader::Drained::more: continue;
+      case RegionReader::Drained::empty:
+        if (reader_->arm()) return;
+        continue;
+      case RegionReader::Drained::lapped: resync(); continue;
+      case RegionReader::Drained::corrupt: return lost("the lane's bytes are corrupt");
+    }
+  }
+  if (reader_) again_.after_us(context_, 0);
+}
+
+void EngineLink::resync() {
+  listener_.on_resync_begin();
+  uint32_t shown = 0;
+  reader_->resync([&](const Event& event) {
+    ++shown;
+    listener_.on_event(event);
+  });
+  listener_.on_resync_end(shown < reader_->slots());
+}
+
+}  // namespace jobcast::plugin

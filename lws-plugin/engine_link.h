@@ -1,0 +1,121 @@
+// The way to the engine: its control socket and its lane, both inside the lws loop. Owned by the Vhost; service thread only.
+//
+// The socket and the doorbell are adopted by lws as raw files and closed by it. When the engine dies the socket says so: what is left of
+// the old lane is drained, the listener is told, and a reconnection with growing, jittered delays begins; the new engine's table is
+// read in full.
+#pragma once
+
+#include <libwebsockets.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/handle.h"
+#include "base/result.h"
+#include "ipc/control.h"
+#include "ipc/region.h"
+#include "lws-plugin/timer.h"
+
+namespace jobcast::plugin {
+
+class EngineLink {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    virtual void on_event(const Event& event) = 0;
+    // Around on_event() for the whole state table. `complete`: nothing can have been missed that the table does not show.
+    virtual void on_resync_begin() = 0;
+    virtual void on_resync_end(bool complete) = 0;
+    virtual void on_attached() = 0;  // after the first resync of a connection
+    virtual void on_lost() = 0;
+  };
+  struct Limits {
+    uint32_t calls_max = 1024;
+    int64_t timeout_ms = 10'000;
+  };
+
+  EngineLink(lws_context* context, lws_vhost* vhost, std::string socket_path, Limits limits, Listener& listener);
+  EngineLink(const EngineLink&) = delete;
+  EngineLink& operator=(const EngineLink&) = delete;
+  ~EngineLink();
+
+  void start();
+
+  using CallId = int64_t;  // 0: none
+  // `result`: the raw JSON text of the answer's result, valid during the call. Errors: those of the method; retry (no engine, or no
+  // answer in time), full (too many calls wait). Never called before call() returns, and exactly once unless forgotten.
+  using Done = std::function<void(const Result<std::string_view>& result)>;
+  CallId call(std::string_view method, std::string_view params_json, Done done);
+  void forget(CallId call);  // its answer, if it still comes, is dropped
+
+  [[nodiscard]] bool attached() const { return reader_.has_value(); }
+
+  // lws's callbacks for the two adopted descriptors. `port` is the wsi's opaque user data. Nonzero: lws closes the wsi.
+  struct Port {
+    EngineLink* link = nullptr;
+    lws* wsi = nullptr;
+    bool control = false;
+  };
+  static int on_readable(lws* wsi);
+  static int on_writable(lws* wsi);
+  static void on_closed(lws* wsi);
+
+  struct Stats {
+    uint64_t calls = 0, calls_failed = 0, connects = 0, records = 0, laps = 0, wakeups = 0;
+    size_t waiting = 0;
+  };
+  [[nodiscard]] Stats stats() const;
+
+ private:
+  struct Waiting {
+    Done done;
+    int64_t deadline_ms = 0;
+  };
+
+  void connect();
+  void attach();
+  [[nodiscard]] Result<void> attached_with(std::string_view result);
+  void lost(const char* why);
+  void reconnect_later();
+  [[nodiscard]] bool adopt(Fd fd, Port& port);
+  void drop(Port& port);
+  [[nodiscard]] int fd_of(const Port& port) const;
+
+  [[nodiscard]] Result<void> read_control();
+  [[nodiscard]] Result<void> write_control();
+  void on_line(std::string_view line);
+  void settle(CallId id, const Result<std::string_view>& result);
+  void fail_all(const Error& error);
+  void look_at_deadlines();
+  void schedule_deadline();
+
+  void drain();
+  void resync();
+
+  lws_context* context_;
+  lws_vhost* vhost_;
+  std::string path_;
+  Limits limits_;
+  Listener& listener_;
+
+  Port control_, doorbell_;
+  LineBuffer lines_;
+  std::string out_;
+  std::array<Fd, 3> granted_;  // that came with the line of attach's answer
+  size_t granted_count_ = 0;
+  CallId last_id_ = 0, attach_id_ = 0;
+  std::map<CallId, Waiting> waiting_;  // by id, which is the order of deadlines too
+  std::map<CallId, Error> refused_;    // failed at once, told in the next turn
+  std::optional<RegionReader> reader_;
+  uint64_t laps_before_ = 0, records_before_ = 0;
+  int64_t backoff_us_ = 0;
+  Stats stats_;
+  Timer reconnect_, deadline_, again_, refuse_;
+};
+
+}  // namespace jobcast::plugin

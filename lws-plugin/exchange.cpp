@@ -1,0 +1,229 @@
+#include "lws-plugin/exchange.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+#include "lws-plugin/lws_headers.h"
+
+namespace jobcast::plugin {
+namespace {
+
+constexpr size_t kHeadBytes = 8192;
+constexpr size_t kChunkBytes = 32 << 10;      // of a body, at one go
+constexpr int kAnswerTimeoutS = 30;           // for a client to take the whole of a finite answer
+constexpr lws_usec_t kDiscardUs = 2'000'000;  // so long an answered-too-early body is read on, that the answer is not lost to a reset
+
+}  // namespace
+
+Exchange::Exchange(Vhost& owner, lws* wsi) : vhost(owner), wsi_(wsi) {}
+
+Exchange::~Exchange() {
+  if (call_) vhost.engine.forget(call_);
+  if (counted_held_) vhost.release(*this);
+}
+
+int Exchange::on_request() {
+  ++vhost.counters.http_requests;
+  lws_set_timeout(wsi_, NO_PENDING_TIMEOUT, 0);
+  read_http_request(wsi_, request);
+  const bool posts = request.method == Method::post || request.method == Method::put || request.method == Method::patch;
+  if (!request.transfer_encoding.empty()) {
+    // lws would wait for a body of 100 MB, or not read at all.
+    body_pending_ = posts;
+    return refuse_unread(problem(411, "invalid", "chunked request bodies are not taken: send Content-Length"));
+  }
+  if (!request.content_length.empty()) {
+    const auto length = parse_length(request.content_length);
+    if (!length) return refuse_unread(problem(400, "invalid", "Content-Length must be one whole number", "Content-Length"));
+    if (*length > vhost.options.body_bytes_max) {
+      body_pending_ = true;
+      return refuse_unread(problem(413, "invalid", "the body may have " + std::to_string(vhost.options.body_bytes_max) + " bytes"));
+    }
+    if (*length > 0 || request.method == Method::post) {
+      body_pending_ = true;
+      lws_set_timer_usecs(wsi_, lws_usec_t{vhost.options.body_time_ms} * 1000);
+      return 0;
+    }
+  } else if (posts) {
+    close_after_ = true;  // no length: no body, yet lws waits for one
+  }
+  dispatch();
+  return 0;
+}
+
+int Exchange::refuse_unread(HttpResponse response) {
+  close_after_ = true;
+  if (body_pending_) lws_set_timer_usecs(wsi_, kDiscardUs);
+  respond(std::move(response));
+  return 0;
+}
+
+int Exchange::on_body(std::string_view bytes) {
+  if (state_ != State::body) return 0;
+  if (request.body.size() + bytes.size() > vhost.options.body_bytes_max) return -1;  // more than it announced
+  request.body.append(bytes);
+  return 0;
+}
+
+int Exchange::on_body_end() {
+  if (!body_pending_) return 0;  // lws says it again for whatever was pipelined behind the body
+  body_pending_ = false;
+  lws_set_timer_usecs(wsi_, LWS_SET_TIMER_USEC_CANCEL);
+  if (state_ == State::discarding) return -1;
+  if (state_ == State::body) dispatch();
+  return 0;
+}
+
+int Exchange::on_timer() {
+  if (state_ == State::discarding) return -1;
+  if (state_ != State::body) return 0;
+  ++vhost.counters.bodies_late;
+  lws_set_timer_usecs(wsi_, kDiscardUs);
+  close_after_ = true;
+  respond(problem(408, "retry", "the body did not come in time"));
+  return 0;
+}
+
+void Exchange::dispatch() {
+  state_ = State::waiting;
+  handle(*this);
+  if (!wants_write_) stop_reading();
+}
+
+// While an answer is awaited nothing more is read: lws 4.1 would spin on what comes meanwhile. But so long as reading is stopped it does
+// not write either, nor flush what it has buffered.
+void Exchange::stop_reading() { lws_rx_flow_control(wsi_, 0); }
+
+void Exchange::request_writable() {
+  wants_write_ = true;
+  lws_rx_flow_control(wsi_, 1);
+  lws_callback_on_writable(wsi_);
+}
+
+void Exchange::respond(HttpResponse response) {
+  if (state_ == State::answering || state_ == State::discarding || head_sent_) return;
+  call_ = 0;
+  if (std::exchange(counted_held_, false)) vhost.release(*this);
+  if (response.status >= 500)
+    ++vhost.counters.http_server_errors;
+  else if (response.status >= 400)
+    ++vhost.counters.http_client_errors;
+  response_ = std::move(response);
+  state_ = State::answering;
+  lws_set_timeout(wsi_, PENDING_TIMEOUT_HTTP_CONTENT, kAnswerTimeoutS);
+  request_writable();
+}
+
+void Exchange::hold(std::unique_ptr<Holder> holder) {
+  holder_ = std::move(holder);
+  counted_held_ = true;
+  vhost.hold(*this);
+  lws_http_headers_detach(wsi_);  // its memory is not needed any more, and this may take long
+}
+
+void Exchange::ask(std::string_view method, std::string_view params, EngineLink::Done done) {
+  call_ = vhost.engine.call(method, params, [this, done = std::move(done)](const Result<std::string_view>& result) {
+    call_ = 0;
+    done(result);
+  });
+}
+
+void Exchange::kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC); }
+
+int Exchange::start_stream(const HttpResponse& head) {
+  state_ = State::streaming;
+  close_after_ = true;
+  return write_head(head, false);
+}
+
+int Exchange::write(std::string_view bytes) {
+  vhost.counters.bytes_sent += bytes.size();
+  // lws takes no const; without extensions and on h1 it leaves the bytes as they are.
+  auto* data = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
+  return lws_write(wsi_, data, bytes.size(), LWS_WRITE_HTTP) < 0 ? -1 : 0;
+}
+
+int Exchange::write_head(const HttpResponse& response, bool with_length) {
+  const bool bodiless = response.status == 204 || response.status == 304;
+  std::string& out = vhost.scratch;
+  out.resize(LWS_PRE + kHeadBytes);
+  auto* const start = reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE;
+  auto *at = start, *end = start + kHeadBytes;
+  const auto add = [&](std::string_view name, std::string_view value) {
+    const std::string key = std::string(name) + ":";
+    return lws_add_http_header_by_name(wsi_, reinterpret_cast<const unsigned char*>(key.c_str()),
+                                       reinterpret_cast<const unsigned char*>(value.data()), static_cast<int>(value.size()), &at, end) == 0;
+  };
+  bool fits = lws_add_http_header_status(wsi_, static_cast<unsigned>(response.status), &at, end) == 0;
+  if (fits && !bodiless && !response.content_type.empty()) fits = add("content-type", response.content_type);
+  if (fits && with_length && !bodiless) fits = add("content-length", std::to_string(response.body.size()));
+  if (fits && close_after_) fits = add("connection", "close");
+  const OriginIs origin = classify_origin(request.origin, request.host, vhost.options.origins);
+  if (fits && !vhost.options.origins.empty()) fits = add("vary", "Origin");
+  if (fits && origin == OriginIs::allowed)
+    fits = add("access-control-allow-origin", request.origin) && add("access-control-allow-credentials", "true") &&
+           add("access-control-expose-headers",
+               "ETag, Location, Retry-After, Preference-Applied, Jobcast-Stale, Jobcast-Next-Offset, Jobcast-Log-Size, "
+               "Jobcast-Log-Dropped, Jobcast-Log-Eof");
+  for (const auto& [name, value] : response.headers)
+    if (fits) fits = add(name, value);
+  if (fits) fits = lws_finalize_http_header(wsi_, &at, end) == 0;
+  if (!fits) {
+    log::error("answer_head_too_long", {{"path", request.path}, {"bytes_max", kHeadBytes}});
+    return -1;
+  }
+  head_sent_ = true;
+  out.resize(static_cast<size_t>(at - reinterpret_cast<unsigned char*>(out.data())));
+  // A short body goes with its head in one packet.
+  if (with_length && !bodiless && request.method != Method::head && response.body.size() <= kChunkBytes) {
+    out.append(response.body);
+    sent_ = response.body.size();
+  }
+  vhost.counters.bytes_sent += out.size() - LWS_PRE;
+  const auto length = out.size() - LWS_PRE;
+  return lws_write(wsi_, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, length, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+}
+
+int Exchange::on_writable() {
+  wants_write_ = false;
+  switch (state_) {
+    case State::body:
+    case State::discarding: return 0;
+    case State::waiting:
+    case State::streaming:
+      if (holder_ && holder_->on_writable() != 0) return -1;
+      if (!wants_write_ && !lws_partial_buffered(wsi_)) stop_reading();
+      return 0;
+    case State::answering: return send_answer();
+  }
+  return 0;
+}
+
+int Exchange::send_answer() {
+  if (!head_sent_) {
+    if (write_head(response_, true) != 0) return -1;
+  } else if (sent_ < response_.body.size()) {
+    const size_t length = std::min(kChunkBytes, response_.body.size() - sent_);
+    if (write(std::string_view(response_.body).substr(sent_, length)) != 0) return -1;
+    sent_ += length;
+  }
+  const bool bodiless = request.method == Method::head || response_.status == 204 || response_.status == 304;
+  if (!bodiless && sent_ < response_.body.size()) {
+    request_writable();
+    return 0;
+  }
+  return finish();
+}
+
+int Exchange::finish() {
+  if (close_after_) {
+    if (!body_pending_) return -1;
+    state_ = State::discarding;
+    return 0;
+  }
+  state_ = State::discarding;
+  return lws_http_transaction_completed(wsi_) ? -1 : 0;  // may have freed this
+}
+
+}  // namespace jobcast::plugin

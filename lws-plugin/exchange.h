@@ -1,0 +1,87 @@
+// One HTTP request and its answer. The wsi's per-session memory points here; owned by that slot, freed when lws drops the protocol.
+// Nothing is answered before the request's body is here, and everything is written from the writable callback. Service thread only.
+#pragma once
+
+#include <libwebsockets.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "lws-plugin/http_text.h"
+#include "lws-plugin/router.h"
+#include "lws-plugin/vhost.h"
+
+namespace jobcast::plugin {
+
+// What keeps an answer open: a stream or a poll. Owned by the exchange.
+class Holder {
+ public:
+  virtual ~Holder() = default;
+  // The socket takes bytes. Nonzero: end the connection.
+  [[nodiscard]] virtual int on_writable() { return 0; }
+  // Called about four times a second.
+  virtual void on_look(const Time&) {}
+};
+
+class Exchange {
+ public:
+  Exchange(Vhost& vhost, lws* wsi);
+  Exchange(const Exchange&) = delete;
+  Exchange& operator=(const Exchange&) = delete;
+  ~Exchange();
+
+  // lws's callbacks; nonzero closes the connection. After finish() the exchange may be gone.
+  int on_request();
+  int on_body(std::string_view bytes);
+  int on_body_end();
+  int on_writable();
+  int on_timer();
+
+  // The answer. Once; sent when the socket takes it.
+  void respond(HttpResponse response);
+  // No answer yet, or one without end: from now on a client's leaving is looked for.
+  void hold(std::unique_ptr<Holder> holder);
+  // Asks the engine; the answer comes only if this exchange still waits.
+  void ask(std::string_view method, std::string_view params, EngineLink::Done done);
+  // Writes the head of an answer without Content-Length. Nonzero: end the connection.
+  [[nodiscard]] int start_stream(const HttpResponse& head);
+  [[nodiscard]] int write(std::string_view bytes);
+  void request_writable();
+  void kill();  // from outside the callbacks
+
+  [[nodiscard]] int fd() const { return lws_get_socket_fd(wsi_); }
+  [[nodiscard]] bool streaming() const { return state_ == State::streaming; }
+  [[nodiscard]] Holder* holder() const { return holder_.get(); }
+
+  Vhost& vhost;
+  HttpRequest request;
+  RouteMatch route;
+
+ private:
+  enum class State : uint8_t { body, waiting, answering, streaming, discarding };
+
+  void read_request();
+  [[nodiscard]] int refuse_unread(HttpResponse response);
+  void dispatch();
+  void stop_reading();
+  [[nodiscard]] int send_answer();
+  [[nodiscard]] int write_head(const HttpResponse& response, bool with_length);
+  [[nodiscard]] int finish();
+
+  lws* wsi_;
+  State state_ = State::body;
+  bool close_after_ = false;
+  bool body_pending_ = false;  // lws has not said yet that the body is complete
+  bool head_sent_ = false, wants_write_ = false;
+  bool counted_held_ = false;
+  HttpResponse response_;
+  size_t sent_ = 0;
+  EngineLink::CallId call_ = 0;
+  std::unique_ptr<Holder> holder_;
+};
+
+// The routes: each answers, asks or holds.
+void handle(Exchange& exchange);
+
+}  // namespace jobcast::plugin

@@ -1,0 +1,111 @@
+// jobcast-host: a small server for machines without lwsws, reading lwsws's own configuration.
+#include <getopt.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "lws-plugin/auth.h"
+#include "lws-plugin/host/config.h"
+#include "lws-plugin/host/server.h"
+#include "lws-plugin/options.h"
+
+namespace {
+
+using namespace jobcast;
+
+constexpr const char* kHelp = R"(usage: jobcast-host -c DIR_OR_FILE [OPTIONS]
+
+Serves HTTP and ws by lwsws's configuration: DIR/conf and DIR/conf.d/*, or one file with both "global" and "vhosts".
+
+  -c, --config PATH    the configuration (default /etc/lwsws)
+  -l, --loop LOOP      poll (default) or libuv (package libwebsockets-evlib-uv); before the file's "event-loop"
+      --json           print one JSON line when ready: {"port":N,"ports":[N,…],"pid":N}
+      --check-config   read the configuration and the keys that it names, say what is wrong, and end
+  -v, --verbose        say more
+      --version
+      --help
+
+Ends on SIGTERM and SIGINT, after telling its clients to come back. docs/configuration.md lists every key.
+)";
+
+Result<void> check(const host::HostConfig& config) {
+  for (const host::VhostConfig& vhost : config.vhosts)
+    for (const host::Protocol& protocol : vhost.protocols) {
+      if (protocol.name != "jobcast") continue;
+      std::vector<plugin::Pvo> pvos;
+      for (const auto& [name, value] : protocol.options) pvos.push_back({name, value});
+      auto options = plugin::Options::parse(pvos);
+      if (!options) return {options.error().code, "vhost " + vhost.name + ": " + options.error().detail, options.error().field};
+      if (auto auth = plugin::Auth::create(options->auth); !auth)
+        return {auth.error().code, "vhost " + vhost.name + ": " + auth.error().detail, "key"};
+    }
+  return {};
+}
+
+int fail(const Error& error) {
+  fprintf(stderr, "jobcast-host: %s\n", error.detail.c_str());
+  return 1;
+}
+
+void print_ready(const host::Server& server, bool json) {
+  const auto ports = server.ports();
+  if (json) {
+    Json list = Json::array();
+    for (const int port : ports) list.push_raw(std::to_string(port));
+    Json line = Json::object();
+    line.set("port", ports.front()).set("ports", std::move(list)).set("pid", getpid());
+    printf("%s\n", line.dump().c_str());
+  } else {
+    for (const int port : ports) printf("jobcast-host: listening on port %d\n", port);
+  }
+  fflush(stdout);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  enum : int { kJson = 256, kCheck, kVersion, kHelpOption };
+  const option options[] = {{"config", required_argument, nullptr, 'c'}, {"loop", required_argument, nullptr, 'l'},
+                            {"json", no_argument, nullptr, kJson},       {"check-config", no_argument, nullptr, kCheck},
+                            {"verbose", no_argument, nullptr, 'v'},      {"version", no_argument, nullptr, kVersion},
+                            {"help", no_argument, nullptr, kHelpOption}, {nullptr, 0, nullptr, 0}};
+  std::string path = "/etc/lwsws", loop;
+  bool json = false, check_only = false;
+  for (int c; (c = getopt_long(argc, argv, "c:l:v", options, nullptr)) != -1;) {
+    switch (c) {
+      case 'c': path = optarg; break;
+      case 'l': loop = optarg; break;
+      case 'v': log::set_level(log::Level::info); break;
+      case kJson: json = true; break;
+      case kCheck: check_only = true; break;
+      case kVersion: printf("jobcast-host %s (libwebsockets %s)\n", JOBCAST_VERSION, LWS_LIBRARY_VERSION); return 0;
+      case kHelpOption: fputs(kHelp, stdout); return 0;
+      default: fputs(kHelp, stderr); return 2;
+    }
+  }
+  if (optind < argc || (!loop.empty() && loop != "poll" && loop != "libuv")) {
+    fputs(kHelp, stderr);
+    return 2;
+  }
+  auto config = host::read_config(path);
+  if (!config) return fail(config.error());
+  if (!loop.empty()) config->loop = loop;
+  if (check_only) {
+    if (auto done = check(*config); !done) return fail(done.error());
+    printf("jobcast-host: %s is in order\n", path.c_str());
+    return 0;
+  }
+  signal(SIGPIPE, SIG_IGN);
+  host::Server server(std::move(*config));
+  if (auto done = server.start(); !done) return fail(done.error());
+  struct sigaction action {};
+  action.sa_handler = [](int) { host::Server::stop(); };
+  sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGINT, &action, nullptr);
+  server.run([&] { print_ready(server, json); });
+  return 0;
+}

@@ -1,0 +1,73 @@
+#include "lws-plugin/lws_headers.h"
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace jobcast::plugin {
+
+std::string header(lws* wsi, lws_token_indexes token) {
+  const int length = lws_hdr_total_length(wsi, token);
+  if (length <= 0) return {};
+  std::string text(static_cast<size_t>(length) + 1, '\0');
+  const int got = lws_hdr_copy(wsi, text.data(), length + 1, token);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  return text;
+}
+
+std::string custom_header(lws* wsi, const char* name_with_colon) {
+  const int name_length = static_cast<int>(strlen(name_with_colon));
+  const int length = lws_hdr_custom_length(wsi, name_with_colon, name_length);
+  if (length <= 0) return {};
+  std::string text(static_cast<size_t>(length) + 1, '\0');
+  const int got = lws_hdr_custom_copy(wsi, text.data(), length + 1, name_with_colon, name_length);
+  text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+  const size_t start = text.find_first_not_of(" \t");
+  if (start == std::string::npos) return {};
+  return text.substr(start, text.find_last_not_of(" \t") - start + 1);
+}
+
+bool is_h2(lws* wsi) { return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0; }
+
+void read_http_request(lws* wsi, HttpRequest& request) {
+  constexpr auto kMethods = std::to_array<std::pair<lws_token_indexes, Method>>({
+      {WSI_TOKEN_GET_URI, Method::get},
+      {WSI_TOKEN_POST_URI, Method::post},
+      {WSI_TOKEN_HEAD_URI, Method::head},
+      {WSI_TOKEN_OPTIONS_URI, Method::options},
+      {WSI_TOKEN_PUT_URI, Method::put},
+      {WSI_TOKEN_PATCH_URI, Method::patch},
+      {WSI_TOKEN_DELETE_URI, Method::delete_},
+  });
+  request.method = Method::other;
+  for (const auto& [token, method] : kMethods) {
+    if (lws_hdr_total_length(wsi, token) <= 0) continue;
+    request.method = method;
+    request.path = header(wsi, token);
+    break;
+  }
+  for (int n = 0;; ++n) {
+    std::array<char, 1024> text;
+    const int length = lws_hdr_copy_fragment(wsi, text.data(), static_cast<int>(text.size()), WSI_TOKEN_HTTP_URI_ARGS, n);
+    if (length < 0) break;
+    const std::string_view pair(text.data(), static_cast<size_t>(length));
+    const size_t equals = std::min(pair.find('='), pair.size());
+    request.query.emplace_back(pair.substr(0, equals), equals < pair.size() ? pair.substr(equals + 1) : std::string_view());
+  }
+  request.host = header(wsi, WSI_TOKEN_HOST);
+  request.origin = header(wsi, WSI_TOKEN_ORIGIN);
+  request.authorization = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);
+  request.cookie = header(wsi, WSI_TOKEN_HTTP_COOKIE);
+  request.content_type = header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE);
+  request.content_length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+  request.transfer_encoding = header(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING);
+  request.if_none_match = header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH);
+  request.accept = header(wsi, WSI_TOKEN_HTTP_ACCEPT);
+  request.request_headers = header(wsi, WSI_TOKEN_HTTP_AC_REQUEST_HEADERS);
+  request.request_method = custom_header(wsi, "access-control-request-method:");
+  request.prefer = custom_header(wsi, "prefer:");
+  request.idempotency_key = custom_header(wsi, "idempotency-key:");
+  request.last_event_id = custom_header(wsi, "last-event-id:");
+}
+
+}  // namespace jobcast::plugin

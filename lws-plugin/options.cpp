@@ -1,0 +1,136 @@
+#include "lws-plugin/options.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+
+namespace jobcast::plugin {
+namespace {
+
+constexpr auto kNumbers = std::to_array<NumberOption>({
+    {"leeway", 0, 0, 300, "s", [](Options& o, uint32_t n) { o.auth.leeway_s = n; }},
+    {"auth-timeout", 10, 1, 300, "s", [](Options& o, uint32_t n) { o.hub.auth_timeout_ms = int64_t{n} * 1000; }},
+    {"expiry-warning", 60, 0, 3600, "s", [](Options& o, uint32_t n) { o.hub.expiry_warning_s = n; }},
+    {"min-interval", 0, 0, 60'000, "ms", [](Options& o, uint32_t n) { o.hub.min_interval_ms = n; }},
+    {"subscriptions-max", 256, 1, 65'536, "a connection", [](Options& o, uint32_t n) { o.hub.subscriptions_per_session_max = n; }},
+    {"sessions-per-user", 64, 1, 65'536, "connections", [](Options& o, uint32_t n) { o.hub.sessions_per_user_max = n; }},
+    {"topics-max", 8192, 64, 1'000'000, "jobs", [](Options& o, uint32_t n) { o.hub.topics_max = n; }},
+    {"messages-per-second", 50, 1, 10'000, "a connection", [](Options& o, uint32_t n) { o.hub.messages_per_second_max = n; }},
+    {"messages-burst", 100, 1, 100'000, "a connection", [](Options& o, uint32_t n) { o.hub.messages_burst_max = n; }},
+    {"message-bytes", 98'304, 1024, 1'048'576, "bytes", [](Options& o, uint32_t n) { o.hub.message_bytes_max = n; }},
+    {"message-fragments", 1024, 1, 65'536, "fragments", [](Options& o, uint32_t n) { o.fragments_max = n; }},
+    {"connections-max", 10'000, 1, 1'000'000, "connections", [](Options& o, uint32_t n) { o.connections_max = n; }},
+    {"connections-per-address", 512, 1, 1'000'000, "connections", [](Options& o, uint32_t n) { o.connections_per_address_max = n; }},
+    {"streams-max", 4096, 1, 1'000'000, "streams", [](Options& o, uint32_t n) { o.streams_max = n; }},
+    {"body-bytes", 98'304, 1024, 1'048'576, "bytes", [](Options& o, uint32_t n) { o.body_bytes_max = n; }},
+    {"body-time", 10, 1, 300, "s", [](Options& o, uint32_t n) { o.body_time_ms = n * 1000; }},
+    {"wait-max", 60, 1, 300, "s", [](Options& o, uint32_t n) { o.wait_max_s = n; }},
+    {"engine-timeout", 10'000, 100, 300'000, "ms", [](Options& o, uint32_t n) { o.engine_timeout_ms = n; }},
+    {"engine-calls-max", 1024, 1, 65'536, "calls", [](Options& o, uint32_t n) { o.calls_max = n; }},
+    {"ping-interval", 30, 1, 3600, "s", [](Options& o, uint32_t n) { o.ping_interval_s = n; }},
+    {"ping-timeout", 15, 1, 3600, "s", [](Options& o, uint32_t n) { o.ping_timeout_s = n; }},
+    {"sse-keepalive", 20, 1, 3600, "s", [](Options& o, uint32_t n) { o.sse_keepalive_s = n; }},
+    {"tickets-max", 1024, 1, 1'000'000, "tickets", [](Options& o, uint32_t n) { o.tickets_max = n; }},
+});
+
+constexpr auto kTexts = std::to_array<const char*>({"engine", "mount", "key", "issuer", "audience", "origin", "cookie"});
+
+// lwsws's own, meant for the server and not for the protocol.
+constexpr auto kOfTheServer = std::to_array<std::string_view>({"default", "raw", "basic-auth", "status"});
+
+// lwsws stores a longer value as several options of one name, cut anywhere.
+constexpr size_t kValueBytesMax = 253;
+
+Error fault(std::string_view name, std::string problem) {
+  return {Errc::invalid, "option \"" + std::string(name) + "\" " + std::move(problem), std::string(name)};
+}
+
+std::vector<std::string> words(std::string_view list) {
+  std::vector<std::string> out;
+  for (size_t at = 0; (at = list.find_first_not_of(", \t", at)) != std::string_view::npos;) {
+    const size_t end = std::min(list.find_first_of(", \t", at), list.size());
+    out.emplace_back(list.substr(at, end - at));
+    at = end;
+  }
+  return out;
+}
+
+std::string lower(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+bool is_origin(std::string_view text) {
+  if (text == "*") return true;
+  const size_t scheme = text.find("://");
+  return (text.starts_with("http://") || text.starts_with("https://")) && text.size() > scheme + 3 &&
+         text.find_first_of("/?#@*", scheme + 3) == std::string_view::npos;
+}
+
+Result<void> set_text(Options& options, std::string_view name, std::string_view value) {
+  if (name == "engine") {
+    if (!value.starts_with('/') || value.size() > 107)
+      return fault(name, "must be the absolute path of the engine's socket, at most 107 bytes");
+    options.engine = value;
+  } else if (name == "mount") {
+    if (!value.starts_with('/') || value.find_first_of("?#% ") != std::string_view::npos)
+      return fault(name, "must be the mount point's path as in \"mounts\", such as /jobcast");
+    while (value.ends_with('/')) value.remove_suffix(1);
+    options.mount = value;
+  } else if (name == "cookie") {
+    if (value.find_first_of("=;, \t\"") != std::string_view::npos) return fault(name, "must be a cookie's name, or empty for none");
+    options.cookie = value;
+  } else if (name == "issuer") {
+    options.auth.issuer = value;
+  } else if (name == "audience") {
+    options.auth.audience = value;
+  } else {
+    for (std::string& word : words(value)) {
+      if (name == "key") {
+        options.auth.keys.push_back(std::move(word));
+      } else if (word = lower(std::move(word)); is_origin(word)) {
+        options.origins.push_back(std::move(word));
+      } else {
+        return fault(name, "must list origins such as https://app.example:8443 (scheme, host, port; no path), or *: not " + word);
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const NumberOption> number_options() { return kNumbers; }
+std::span<const char* const> text_options() { return kTexts; }
+
+Result<Options> Options::parse(std::span<const Pvo> pvos) {
+  Options options;
+  std::set<std::string_view> seen;
+  for (auto [name, value] : pvos) {
+    if (name.ends_with("[]")) name.remove_suffix(2);  // an array's elements
+    if (std::ranges::find(kOfTheServer, name) != kOfTheServer.end()) continue;
+    if (value.size() > kValueBytesMax)
+      return fault(name, "is longer than " + std::to_string(kValueBytesMax) + " bytes, which lwsws would cut: give it in several");
+    const bool once = name != "key" && name != "origin";
+    if (!seen.insert(name).second && once) return fault(name, "is given more than once");
+    if (std::ranges::find(kTexts, name) != kTexts.end()) {
+      if (auto done = set_text(options, name, value); !done) return done.error();
+      continue;
+    }
+    const auto number = std::ranges::find(kNumbers, name, &NumberOption::name);
+    if (number == kNumbers.end()) return fault(name, "is unknown: docs/configuration.md lists what there is");
+    uint32_t n = 0;
+    const auto [end, trouble] = std::from_chars(value.data(), value.data() + value.size(), n);
+    if (trouble != std::errc() || end != value.data() + value.size() || n < number->min || n > number->max)
+      return fault(name, "must be a whole number of " + std::string(number->unit) + " from " + std::to_string(number->min) + " to " +
+                             std::to_string(number->max) + ", not \"" + std::string(value) + "\"");
+    number->set(options, n);
+  }
+  if (options.auth.keys.empty()) return fault("key", "is required: for example HS256:/etc/jobcast/key");
+  std::ranges::reverse(options.auth.keys);  // lwsws hands options over in reverse
+  return options;
+}
+
+}  // namespace jobcast::plugin

@@ -1,0 +1,276 @@
+#include "lws-plugin/vhost.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/json_slice.h"
+#include "base/log.h"
+#include "lws-plugin/exchange.h"
+#include "lws-plugin/ws.h"
+
+namespace jobcast::plugin {
+namespace {
+
+constexpr int64_t kHeldLookUs = 250'000;
+constexpr int64_t kReloadLookUs = 2'000'000;
+constexpr size_t kFetchesAtOnce = 64;
+constexpr size_t kOwnersMax = 65'536;
+// Verifying may take half of the loop's time on average, this much at once: signatures cost from 7 to 440 µs.
+constexpr int64_t kVerifyBurstNs = 50'000'000;
+
+std::vector<Pvo> to_span(const lws_protocol_vhost_options* pvos) {
+  std::vector<Pvo> out;
+  for (; pvos; pvos = pvos->next) out.push_back({pvos->name ? pvos->name : "", pvos->value ? pvos->value : ""});
+  return out;
+}
+
+std::string job_id_params(const JobId& job) { return R"({"job_id":")" + job.text() + "\"}"; }
+
+}  // namespace
+
+Result<Event> snapshot_event(std::string_view snapshot, std::string& owner) {
+  constexpr auto kStates = std::to_array({JobState::scheduled, JobState::queued, JobState::running, JobState::retrying, JobState::completed,
+                                          JobState::failed, JobState::cancelled});
+  const auto job = JobId::parse(json_member_string(snapshot, "job_id").value_or(""));
+  const auto rev = json_member_integer(snapshot, "rev");
+  const auto owner_json = Json::parse(json_member(snapshot, "owner").value_or(""));
+  owner = owner_json ? owner_json->view().string().value_or("") : "";
+  const auto state = json_member_string(snapshot, "state");
+  if (job && rev && state && !owner.empty() && snapshot.size() <= kSnapshotBytesMax)
+    for (const JobState known : kStates)
+      if (*state == name(known)) return Event{*job, *rev, known, false, owner, snapshot};
+  return {Errc::corrupt, "the job engine's answer is no snapshot"};
+}
+
+std::unique_ptr<Vhost> Vhost::create(lws_context* context, lws_vhost* vhost, const lws_protocol_vhost_options* pvos) {
+  auto options = Options::parse(to_span(pvos));
+  std::string fault = options ? "" : options.error().detail;
+  if (!options) options = Options{};
+  return std::unique_ptr<Vhost>(new Vhost(context, vhost, std::move(*options), std::move(fault)));
+}
+
+Vhost::Vhost(lws_context* context, lws_vhost* vhost, Options given, std::string fault)
+    : context_(context),
+      fault_(std::move(fault)),
+      options(std::move(given)),
+      connections({options.connections_max, options.connections_per_address_max}),
+      tickets(options.tickets_max),
+      hub(options.hub, *this),
+      engine(context, vhost, options.engine, {options.calls_max, options.engine_timeout_ms}, *this),
+      verify_credit_ns_(kVerifyBurstNs),
+      hub_timer_([this] { hub.tick(now()); }),
+      held_timer_([this] { look_after_held(); }),
+      sockets_timer_([this] { look_after_sockets(); }),
+      reload_timer_([this] { look_after_reload(); }),
+      fetch_timer_([this] { fetch_more(); }) {
+  const char* name = lws_get_vhost_name(vhost);
+  if (fault_.empty()) {
+    auto auth = Auth::create(options.auth);
+    if (auth)
+      auth_.emplace(std::move(*auth));
+    else
+      fault_ = "option \"key\": " + auth.error().detail;
+  }
+  if (disabled()) {
+    log::error("vhost_disabled", {{"vhost", name}, {"why", fault_}});
+    return;
+  }
+  hub.set_stale(true);
+  engine.start();
+  reload_timer_.after_us(context_, kReloadLookUs);
+  log::notice("vhost_ready", {{"vhost", name}, {"mount", options.mount.empty() ? "/" : options.mount}, {"engine", options.engine}});
+}
+
+Vhost::~Vhost() = default;
+
+Vhost* Vhost::of(lws_vhost* vhost) {
+  const lws_protocols* protocol = vhost ? lws_vhost_name_to_protocol(vhost, "jobcast") : nullptr;
+  auto** slot = protocol ? static_cast<Vhost**>(lws_protocol_vh_priv_get(vhost, protocol)) : nullptr;
+  return slot ? *slot : nullptr;
+}
+
+// ---- who asks
+
+Result<Identity> Vhost::verify(std::string_view token, const Time& now) {
+  if (token.starts_with("tkt_")) {
+    if (auto who = tickets.redeem(token, now)) return *who;
+    return {Errc::unauthorized, "the ticket is unknown, used or too old"};
+  }
+  verify_credit_ns_ = std::min(kVerifyBurstNs, verify_credit_ns_ + (now.mono_ns - std::exchange(verify_seen_ns_, now.mono_ns)) / 2);
+  if (verify_credit_ns_ <= 0) {
+    ++counters.verifications_put_off;
+    return {Errc::retry, "too many tokens are to be verified just now"};
+  }
+  ++counters.verifications;
+  auto who = auth_->verify(token, now);
+  verify_credit_ns_ -= jobcast::now().mono_ns - now.mono_ns;
+  return who;
+}
+
+Result<Identity> Vhost::identify(const HttpRequest& request, const Time& now) {
+  if (!request.authorization.empty()) {
+    const std::string_view token = bearer_token(request.authorization);
+    if (token.empty()) return {Errc::unauthorized, "Authorization must be: Bearer TOKEN"};
+    if (token.starts_with("tkt_")) return {Errc::unauthorized, "a ticket goes into the query, ?ticket="};
+    return verify(token, now);
+  }
+  if (const auto ticket = request.parameter("ticket")) {
+    if (!ticket->starts_with("tkt_"))
+      return {Errc::unauthorized, "no token belongs into a URL: get a ticket with POST " + options.mount + "/v1/tickets"};
+    return verify(*ticket, now);
+  }
+  if (const std::string_view token = cookie_value(request.cookie, options.cookie); !token.empty()) {
+    // A browser adds cookies to whatever any page asks for: so the page must be one of ours.
+    const OriginIs origin = classify_origin(request.origin, request.host, options.origins);
+    const bool reads = request.method == Method::get || request.method == Method::head;
+    if (origin == OriginIs::foreign || (origin == OriginIs::absent && !reads))
+      return {Errc::unauthorized, "a cookie counts only with an Origin that is on the allow-list"};
+    return verify(token, now);
+  }
+  return {Errc::unauthorized, "authenticate: Authorization: Bearer TOKEN"};
+}
+
+// ---- what is open
+
+void Vhost::hold(Exchange& exchange) {
+  held_.insert(&exchange);
+  if (!held_timer_.armed()) held_timer_.after_us(context_, kHeldLookUs);
+}
+
+void Vhost::release(Exchange& exchange) { held_.erase(&exchange); }
+
+// lws 4.1 does not notice that the client of a held answer has gone: one poll() over all of them tells. What a client sends into a
+// stream has no meaning, and unread it would make lws spin whenever the stream writes.
+void Vhost::look_after_held() {
+  if (held_.empty()) return;
+  const std::vector<Exchange*> held(held_.begin(), held_.end());
+  std::vector<pollfd> fds;
+  fds.reserve(held.size());
+  for (const Exchange* exchange : held)
+    fds.push_back({exchange->fd(), static_cast<short>(exchange->streaming() ? POLLRDHUP | POLLIN : POLLRDHUP), 0});
+  if (poll(fds.data(), fds.size(), 0) < 0)
+    for (pollfd& fd : fds) fd.revents = 0;
+  const Time now = jobcast::now();
+  for (size_t i = 0; i < held.size(); ++i) {
+    if (fds[i].revents != 0) {
+      ++counters.holders_gone;
+      held_.erase(held[i]);
+      held[i]->kill();
+    } else if (held[i]->holder()) {
+      held[i]->holder()->on_look(now);
+    }
+  }
+  held_timer_.after_us(context_, kHeldLookUs);
+}
+
+void Vhost::opened(WsConnection& connection) {
+  sockets_.insert(&connection);
+  if (!sockets_timer_.armed()) sockets_timer_.after_us(context_, int64_t{options.ping_interval_s} * 250'000);
+}
+
+void Vhost::closed(WsConnection& connection) { sockets_.erase(&connection); }
+
+void Vhost::look_after_sockets() {
+  if (sockets_.empty()) return;
+  const Time now = jobcast::now();
+  for (WsConnection* connection : sockets_) connection->look(now);
+  sockets_timer_.after_us(context_, int64_t{std::min(options.ping_interval_s, options.ping_timeout_s)} * 250'000);
+}
+
+void Vhost::shutdown() {
+  if (std::exchange(leaving_, true)) return;
+  log::notice("vhost_leaving", {{"open", open_count()}});
+  hub.shutdown();
+}
+
+// lwsws answers SIGHUP with a new child and drops the listening sockets of the old one, which then lives on for ever.
+void Vhost::look_after_reload() {
+  if (!lws_context_is_deprecated(context_)) return reload_timer_.after_us(context_, kReloadLookUs);
+  if (!leaving_) {
+    shutdown();
+    return reload_timer_.after_us(context_, kReloadLookUs);
+  }
+  log::notice("superseded", {{"open", open_count()}});
+  raise(SIGINT);  // lwsws's clean end of a child
+}
+
+// ---- the engine
+
+void Vhost::wake_at(int64_t mono_ms) {
+  if (mono_ms == INT64_MAX) return hub_timer_.cancel();
+  hub_timer_.after_us(context_, (mono_ms - now().mono_ms()) * 1000);
+}
+
+void Vhost::call_job(std::string_view method, std::string params, Reply reply) {
+  auto shared = std::make_shared<Reply>(std::move(reply));  // std::function wants copies
+  engine.call(method, params, [shared](const Result<std::string_view>& result) {
+    if (!result) return shared->failed(result.error());
+    const auto job = json_member(*result, "job");
+    if (!job) return shared->failed({Errc::corrupt, "the job engine's answer has no job", {}});
+    shared->done(*job, json_member(*result, "created") == "true");
+  });
+}
+
+void Vhost::submit(std::string params, Reply reply) { call_job("job.submit", std::move(params), std::move(reply)); }
+void Vhost::cancel(std::string params, Reply reply) { call_job("job.cancel", std::move(params), std::move(reply)); }
+
+void Vhost::fetch(const JobId& job) {
+  fetches_.push_back(job);
+  fetch_timer_.after_us(context_, 0);
+}
+
+void Vhost::fetch_more() {
+  while (fetching_ < kFetchesAtOnce && !fetches_.empty()) {
+    const JobId job = fetches_.front();
+    fetches_.pop_front();
+    ++fetching_;
+    engine.call("job.get", job_id_params(job), [this, job](const Result<std::string_view>& result) {
+      --fetching_;
+      if (!fetches_.empty()) fetch_timer_.after_us(context_, 0);
+      const Time now = jobcast::now();
+      if (!result) return hub.fetched(job, result.error(), now);
+      std::string owner;
+      hub.fetched(job, snapshot_event(json_member(*result, "job").value_or(""), owner), now);
+    });
+  }
+}
+
+void Vhost::on_event(const Event& event) {
+  hub.publish(event, now());
+  newest_rev_ = std::max(newest_rev_, event.rev);
+  if (owner_revs_.size() >= kOwnersMax) {
+    owner_revs_.clear();
+    epoch_ = random_hex(4);
+  }
+  uint64_t& rev = owner_revs_[std::string(event.owner)];
+  rev = std::max(rev, event.rev);
+}
+
+void Vhost::on_resync_begin() {
+  epoch_ = random_hex(4);
+  hub.begin_resync();
+}
+
+void Vhost::on_resync_end(bool complete) {
+  for (const JobId& job : hub.end_resync(complete, now())) fetch(job);
+}
+
+void Vhost::on_attached() { hub.set_stale(false); }
+void Vhost::on_lost() { hub.set_stale(true); }
+
+std::string Vhost::list_etag(std::string_view owner, std::string_view query) const {
+  if (hub.stale()) return {};
+  uint64_t rev = newest_rev_;
+  if (!owner.empty()) {
+    const auto found = owner_revs_.find(std::string(owner));
+    rev = found == owner_revs_.end() ? 0 : found->second;
+  }
+  return "\"" + epoch_ + "-" + std::to_string(rev) + "-" + std::to_string(std::hash<std::string_view>{}(query)&0xffffffff) + "\"";
+}
+
+}  // namespace jobcast::plugin

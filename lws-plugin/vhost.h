@@ -1,0 +1,127 @@
+// One lws vhost that serves jobcast: owns the options, the token gate, the hub, the engine link and the timers, and connects them.
+// Made by PROTOCOL_INIT, freed by PROTOCOL_DESTROY. Service thread only.
+#pragma once
+
+#include <libwebsockets.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/clock.h"
+#include "lws-plugin/auth.h"
+#include "lws-plugin/connections.h"
+#include "lws-plugin/engine_link.h"
+#include "lws-plugin/http_text.h"
+#include "lws-plugin/hub.h"
+#include "lws-plugin/options.h"
+#include "lws-plugin/tickets.h"
+#include "lws-plugin/timer.h"
+
+namespace jobcast::plugin {
+
+class Exchange;
+class WsConnection;
+
+// What /metrics shows beside the hub's and the link's own counts.
+struct Counters {
+  uint64_t http_requests = 0, http_client_errors = 0, http_server_errors = 0;
+  uint64_t ws_upgrades = 0, ws_refused = 0, ws_messages = 0, ws_too_big = 0, ws_silent = 0;
+  uint64_t streams_opened = 0, polls_held = 0, holders_gone = 0, bodies_late = 0;
+  uint64_t verifications = 0, verifications_put_off = 0, tickets = 0;
+  uint64_t bytes_sent = 0;
+};
+
+// A snapshot's text as the event that it would be on the lane; `owner` keeps what the event's owner points to. Errors: corrupt.
+[[nodiscard]] Result<Event> snapshot_event(std::string_view snapshot, std::string& owner);
+
+class Vhost final : public Backend, public EngineLink::Listener {
+ public:
+  // Never null: with options that make no sense it serves 503 and says why in the log.
+  static std::unique_ptr<Vhost> create(lws_context* context, lws_vhost* vhost, const lws_protocol_vhost_options* pvos);
+  // The jobcast vhost of this connection, or null.
+  static Vhost* of(lws* wsi) { return of(lws_get_vhost(wsi)); }
+  static Vhost* of(lws_vhost* vhost);
+  ~Vhost() override;
+
+  [[nodiscard]] bool disabled() const { return !fault_.empty(); }
+  [[nodiscard]] lws_context* context() const { return context_; }
+
+  // Who asks, by Bearer, ticket or cookie (in this order), with the Origin checked where a cookie speaks for it. Errors: unauthorized
+  // (nobody, or not allowed), retry (too many verifications just now).
+  [[nodiscard]] Result<Identity> identify(const HttpRequest& request, const Time& now);
+
+  // Members of what is held open, looked at by the timers below. `holder` waits for somebody else and must notice its client's leaving.
+  void hold(Exchange& exchange);
+  void release(Exchange& exchange);
+  void opened(WsConnection& connection);
+  void closed(WsConnection& connection);
+
+  // Ends what is open with "come back", as far as clients let it.
+  void shutdown();
+  [[nodiscard]] size_t open_count() const { return held_.size() + sockets_.size(); }
+  [[nodiscard]] size_t held_count() const { return held_.size(); }
+
+  // A validator for lists of this owner ("" : of everybody): changes with anything that may change such a list. "" while the engine is
+  // away, or when that cannot be said.
+  [[nodiscard]] std::string list_etag(std::string_view owner, std::string_view query) const;
+
+  [[nodiscard]] std::string metrics() const;
+
+  // Backend
+  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now) override;
+  void submit(std::string params, Reply reply) override;
+  void cancel(std::string params, Reply reply) override;
+  void fetch(const JobId& job) override;
+  void wake_at(int64_t mono_ms) override;
+
+  // EngineLink::Listener
+  void on_event(const Event& event) override;
+  void on_resync_begin() override;
+  void on_resync_end(bool complete) override;
+  void on_attached() override;
+  void on_lost() override;
+
+  // Initialised in this order.
+ private:
+  Vhost(lws_context* context, lws_vhost* vhost, Options options, std::string fault);
+  lws_context* context_;
+  std::string fault_;
+
+ public:
+  const Options options;
+  Connections connections;
+  Tickets tickets;
+  Counters counters;
+  Hub hub;
+  EngineLink engine;
+  std::string scratch;  // for one write at a time: grows to its bound once
+
+ private:
+  void call_job(std::string_view method, std::string params, Reply reply);
+  void fetch_more();
+  void look_after_held();
+  void look_after_sockets();
+  void look_after_reload();
+
+  std::optional<Auth> auth_;
+  int64_t verify_credit_ns_ = 0, verify_seen_ns_ = 0;
+
+  std::deque<JobId> fetches_;  // jobs that the hub asked for and that have not been asked of the engine yet
+  size_t fetching_ = 0;
+
+  std::string epoch_;  // of what list_etag() knows: renewed whenever something may have been missed
+  std::unordered_map<std::string, uint64_t> owner_revs_;
+  uint64_t newest_rev_ = 0;
+
+  std::unordered_set<Exchange*> held_;
+  std::unordered_set<WsConnection*> sockets_;
+  bool leaving_ = false;
+  Timer hub_timer_, held_timer_, sockets_timer_, reload_timer_, fetch_timer_;
+};
+
+}  // namespace jobcast::plugin

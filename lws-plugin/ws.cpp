@@ -1,0 +1,183 @@
+#include "lws-plugin/ws.h"
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "lws-plugin/frames.h"
+#include "lws-plugin/lws_headers.h"
+
+namespace jobcast::plugin {
+namespace {
+
+constexpr size_t kWriteBytes = 16 << 10;
+constexpr int kCloseTimeoutS = 5;
+
+// The handshake's refusal: the role is ws already, so the bytes are sent as they are.
+void refuse(Vhost& vhost, lws* wsi, const HttpResponse& response) {
+  ++vhost.counters.ws_refused;
+  std::string& out = vhost.scratch;
+  out.assign(LWS_PRE, '\0');
+  out.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ").append(status_title(response.status));
+  out.append("\r\ncontent-type: ").append(response.content_type).append("\r\ncontent-length: ");
+  out.append(std::to_string(response.body.size())).append("\r\nconnection: close\r\n");
+  for (const auto& [name, value] : response.headers) out.append(name).append(": ").append(value).append("\r\n");
+  out.append("\r\n").append(response.body);
+  (void)lws_write(wsi, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, out.size() - LWS_PRE, LWS_WRITE_HTTP);
+}
+
+bool offers(std::string_view list, std::string_view protocol) {
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(','), list.size());
+    std::string_view word = list.substr(0, end);
+    while (!word.empty() && (word.front() == ' ' || word.front() == '\t')) word.remove_prefix(1);
+    while (!word.empty() && (word.back() == ' ' || word.back() == '\t')) word.remove_suffix(1);
+    if (word == protocol) return true;
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+  return false;
+}
+
+// 16 bytes in base64, as RFC 6455 §4.1 has it; lws takes any.
+bool is_key(std::string_view key) {
+  if (key.size() != 24 || !key.ends_with("==")) return false;
+  return std::ranges::all_of(key.substr(0, 22), [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+  });
+}
+
+}  // namespace
+
+WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
+  const Time now = jobcast::now();
+  HttpRequest request;
+  read_http_request(wsi, request);
+  const auto no = [&](HttpResponse response) -> WsConnection* {
+    refuse(vhost, wsi, response);
+    return nullptr;
+  };
+  if (vhost.disabled()) return no(problem(503, "internal", "this server is not configured: its log says why"));
+  if (request.method != Method::get) return no(problem(405, "invalid", "an upgrade is a GET").with("allow", "GET"));
+  if (request.path != vhost.options.mount + "/ws") return no(problem(404, "not_found", "there is no ws here"));
+  if (header(wsi, WSI_TOKEN_VERSION) != "13") return no(problem(426, "invalid", "ws version 13 only").with("sec-websocket-version", "13"));
+  if (!is_key(header(wsi, WSI_TOKEN_KEY))) return no(problem(400, "invalid", "16 bytes in base64", "Sec-WebSocket-Key"));
+  if (!offers(header(wsi, WSI_TOKEN_PROTOCOL), "jobcast.v1"))
+    return no(problem(400, "invalid", "the subprotocol is jobcast.v1", "Sec-WebSocket-Protocol"));
+  if (classify_origin(request.origin, request.host, vhost.options.origins) == OriginIs::foreign)
+    return no(problem(403, "unauthorized", "this origin is not on the allow-list", "Origin"));
+  auto* connection = new WsConnection(vhost, wsi);
+  const bool asks =
+      !request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty();
+  if (asks) {
+    auto who = vhost.identify(request, now);
+    std::optional<std::string> credential = who ? vhost.tickets.issue(*who, now) : std::nullopt;
+    if (!credential) {
+      delete connection;
+      if (who) return no(problem(503, "full", "too many come at once: try again").with("retry-after", "1"));
+      return no(who.error().code == Errc::unauthorized ? problem(401, "unauthorized", who.error().detail).with("www-authenticate", "Bearer")
+                                                       : problem(who.error()));
+    }
+    connection->credential_ = std::move(*credential);
+  }
+  return connection;
+}
+
+WsConnection::~WsConnection() {
+  if (!open_) return;
+  vhost_.closed(*this);
+  if (session_) vhost_.hub.close(*session_);
+}
+
+int WsConnection::on_established() {
+  const Time now = jobcast::now();
+  ++vhost_.counters.ws_upgrades;
+  open_ = true;
+  heard_ms_ = now.mono_ms();
+  vhost_.opened(*this);
+  session_ = &vhost_.hub.open(*this, now);
+  if (!credential_.empty())
+    session_->on_message(R"({"event":"authenticate","data":{"token":")" + std::exchange(credential_, {}) + "\"}}", now);
+  lws_callback_on_writable(wsi_);
+  return 0;
+}
+
+void WsConnection::heard() {
+  heard_ms_ = now().mono_ms();
+  pinged_ = ping_due_ = false;
+}
+
+int WsConnection::on_receive(std::string_view bytes) {
+  heard();
+  if (closing_) return 0;
+  if (lws_frame_is_binary(wsi_)) return close_with(1003, "text frames only");
+  if (lws_remaining_packet_payload(wsi_) == 0) ++fragments_;
+  if (message_.size() + bytes.size() + lws_remaining_packet_payload(wsi_) > vhost_.options.hub.message_bytes_max ||
+      fragments_ > vhost_.options.fragments_max) {
+    ++vhost_.counters.ws_too_big;
+    return close_with(1009, "the message is too big");
+  }
+  const bool whole = lws_remaining_packet_payload(wsi_) == 0 && lws_is_final_fragment(wsi_);
+  if (!whole) {
+    message_.append(bytes);
+    return 0;
+  }
+  ++vhost_.counters.ws_messages;
+  fragments_ = 0;
+  const Time now = jobcast::now();
+  if (message_.empty()) {
+    session_->on_message(bytes, now);
+  } else {
+    message_.append(bytes);
+    session_->on_message(message_, now);
+    message_ = {};
+  }
+  return 0;
+}
+
+int WsConnection::on_writable() {
+  if (!session_ || lws_partial_buffered(wsi_)) return 0;  // lws calls again when its own is out
+  std::string& out = vhost_.scratch;
+  out.assign(LWS_PRE, '\0');
+  if (std::exchange(ping_due_, false)) {
+    append_ws_header(out, 0, 9);
+    pinged_ = true;
+  }
+  const bool more = session_->collect(out, kWriteBytes, now());
+  if (out.size() > LWS_PRE) {
+    vhost_.counters.bytes_sent += out.size() - LWS_PRE;
+    if (lws_write(wsi_, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, out.size() - LWS_PRE, LWS_WRITE_HTTP) < 0) return -1;
+  }
+  if (more || (closing_ && lws_partial_buffered(wsi_))) {
+    lws_callback_on_writable(wsi_);
+    return 0;
+  }
+  if (out.capacity() > 4 * kWriteBytes) out = {};
+  return closing_ ? close_with(ws_close_code(reason_), name(reason_)) : 0;
+}
+
+int WsConnection::close_with(uint16_t code, std::string_view why) {
+  auto* text = reinterpret_cast<unsigned char*>(const_cast<char*>(why.data()));
+  lws_close_reason(wsi_, static_cast<lws_close_status>(code), text, why.size());
+  return -1;
+}
+
+void WsConnection::close_session(CloseReason reason) {
+  closing_ = true;
+  reason_ = reason;
+  lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, kCloseTimeoutS);  // for one that does not read
+  lws_callback_on_writable(wsi_);
+}
+
+void WsConnection::look(const Time& now) {
+  const int64_t silent_ms = now.mono_ms() - heard_ms_;
+  const int64_t interval_ms = int64_t{vhost_.options.ping_interval_s} * 1000;
+  if (silent_ms >= interval_ms + int64_t{vhost_.options.ping_timeout_s} * 1000) {
+    ++vhost_.counters.ws_silent;
+    lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+  } else if (silent_ms >= interval_ms && !pinged_ && !ping_due_) {
+    ping_due_ = true;
+    lws_callback_on_writable(wsi_);
+  }
+}
+
+}  // namespace jobcast::plugin

@@ -1,0 +1,49 @@
+// One ws connection of subprotocol jobcast.v1: lws's side of a Session. Owned by the wsi's per-session memory. Service thread only.
+#pragma once
+
+#include <libwebsockets.h>
+
+#include <string>
+#include <string_view>
+
+#include "lws-plugin/hub.h"
+#include "lws-plugin/vhost.h"
+
+namespace jobcast::plugin {
+
+class WsConnection final : public Transport {
+ public:
+  // May this upgrade become a connection? Null: no, and the client was told why. Called when lws filters protocols.
+  static WsConnection* admit(Vhost& vhost, lws* wsi);
+  ~WsConnection() override;
+
+  // lws's callbacks; nonzero closes the connection.
+  int on_established();
+  int on_receive(std::string_view bytes);
+  int on_writable();
+  void on_pong() { heard(); }
+
+  // Pings whoever is silent, drops whoever stays so. Once for all connections every few seconds.
+  void look(const Time& now);
+
+  // Transport
+  void request_writable() override { lws_callback_on_writable(wsi_); }
+  void close_session(CloseReason reason) override;
+
+ private:
+  WsConnection(Vhost& vhost, lws* wsi) : vhost_(vhost), wsi_(wsi) {}
+  void heard();
+  [[nodiscard]] int close_with(uint16_t code, std::string_view why);
+
+  Vhost& vhost_;
+  lws* wsi_;
+  Session* session_ = nullptr;
+  std::string credential_;  // from the upgrade, until the session is there
+  std::string message_;     // what came of a message so far
+  uint32_t fragments_ = 0;
+  bool open_ = false, ping_due_ = false, pinged_ = false, closing_ = false;
+  CloseReason reason_ = CloseReason::shutdown;
+  int64_t heard_ms_ = 0;
+};
+
+}  // namespace jobcast::plugin

@@ -1,0 +1,257 @@
+"""Starts jobcast-host with an engine and speaks to it in raw bytes: what a well-behaved client library would never send. Standard library only."""
+import base64, hashlib, hmac, http.client, json, os, shutil, socket, struct, subprocess, tempfile, time
+
+BIN = os.environ.get("JOBCAST_BIN", os.path.join(os.path.dirname(__file__), "../../build/bin"))
+LIB = os.environ.get("JOBCAST_LIB", os.path.join(BIN, "../lib"))
+FAKE_ENGINE = os.path.join(BIN, "../tests/fake_engine")
+
+
+def until(what, condition, seconds=10):
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def b64(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class Engine:
+    """fake_engine: jobs do what the test says."""
+
+    def __init__(self, path, boot=1):
+        self.path = path
+        self.child = subprocess.Popen([FAKE_ENGINE, path, str(boot)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self.child.stdout.readline() == "ready\n"
+
+    def say(self, *words):
+        self.child.stdin.write(" ".join(map(str, words)) + "\n")
+        self.child.stdin.flush()
+        assert self.child.stdout.readline() == "ok\n"
+
+    def kill(self):
+        self.child.kill()
+        self.child.wait()
+        self.child.stdin.close()
+        self.child.stdout.close()
+
+
+class Host:
+    """jobcast-host and an engine in a directory of their own; `options` are further pvos, `plain` starts no engine."""
+
+    def __init__(self, options=None, plain=False, global_options=None, arguments=(), vhost=None):
+        self.dir = tempfile.mkdtemp(prefix="jobcast-test-")
+        self.key = os.urandom(32)
+        with open(os.path.join(self.dir, "key"), "wb") as file:
+            file.write(self.key)
+        os.mkdir(os.path.join(self.dir, "site"))
+        with open(os.path.join(self.dir, "site/index.html"), "w") as file:
+            file.write("<p>page</p>")
+        self.engine_socket = os.path.join(self.dir, "engine.sock")
+        self.engine = None if plain else Engine(self.engine_socket)
+        config = {
+            "global": {"plugin-dir": LIB, **(global_options or {})},
+            "vhosts": [{
+                "name": "localhost", "port": "0", "interface": "lo", "disable-no-protocol-ws-upgrades": "on",
+                "mounts": [{"mountpoint": "/", "origin": "file://" + self.dir + "/site", "default": "index.html"},
+                           {"mountpoint": "/jobcast", "origin": "callback://jobcast"}],
+                "ws-protocols": [{"jobcast": {"engine": self.engine_socket, "key": f"HS256:{self.dir}/key", **(options or {})}}],
+                **(vhost or {})}]}
+        with open(os.path.join(self.dir, "host.json"), "w") as file:
+            json.dump(config, file)
+        self.log = open(os.path.join(self.dir, "log"), "w+")
+        self.child = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments],
+                                      stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.child.stdout.readline()
+        assert line, open(self.log.name).read()
+        self.port = json.loads(line)["port"]
+        self.token = self.token_for("alice")
+        if not plain:
+            self.await_engine()
+
+    def await_engine(self):
+        until("the engine is attached", lambda: self.get("/jobcast/health/ready", token=None)[0] == 200)
+
+    def token_for(self, user, scope="jobs:submit jobs:cancel", seconds=3600):
+        head = b64(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
+        body = b64(json.dumps({"sub": user, "scope": scope, "exp": int(time.time()) + seconds}).encode())
+        return f"{head}.{body}." + b64(hmac.new(self.key, f"{head}.{body}".encode(), hashlib.sha256).digest())
+
+    def connect(self, timeout=10):
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def request(self, method, path, body=None, headers=None, token=""):
+        headers = dict(headers or {})
+        if token is not None:
+            headers["Authorization"] = "Bearer " + (token or self.token)
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def get(self, path, **named):
+        return self.request("GET", path, **named)
+
+    def raw(self, data, timeout=10):
+        """What comes back until the server closes or nothing more comes for `timeout`."""
+        with self.connect(timeout) as connection:
+            connection.sendall(data)
+            return read_all(connection)
+
+    def submit(self, **fields):
+        status, _, body = self.request("POST", "/jobcast/v1/jobs", {"kind": "sample", **fields})
+        assert status == 201, (status, body)
+        return json.loads(body)["job_id"]
+
+    def cpu_seconds(self):
+        with open(f"/proc/{self.child.pid}/stat") as file:
+            words = file.read().rsplit(")", 1)[1].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+    def metric(self, name):
+        text = self.get("/jobcast/metrics", token=None)[2].decode()
+        return next(int(line.split()[1]) for line in text.splitlines() if line.split()[0] == name)
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.child.terminate()
+        code = self.child.wait(10)
+        self.child.stdout.close()
+        if self.engine:
+            self.engine.kill()
+        self.log.seek(0)
+        text = self.log.read()
+        self.log.close()
+        shutil.rmtree(self.dir)
+        assert code == 0, (code, text[-4000:])
+        return text
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+def read_all(connection):
+    data = b""
+    try:
+        while chunk := connection.recv(65536):
+            data += chunk
+    except (TimeoutError, ConnectionResetError):
+        pass
+    return data
+
+
+class Ws:
+    """A ws client of raw frames."""
+
+    def __init__(self, host, path="/jobcast/ws", headers=None, protocol="jobcast.v1", key=None, version="13", method="GET", timeout=10):
+        self.socket = host.connect(timeout)
+        lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{host.port}", "Upgrade: websocket", "Connection: Upgrade",
+                 f"Sec-WebSocket-Key: {key or base64.b64encode(os.urandom(16)).decode()}", f"Sec-WebSocket-Version: {version}"]
+        if protocol:
+            lines.append(f"Sec-WebSocket-Protocol: {protocol}")
+        lines += [f"{k}: {v}" for k, v in (headers or {}).items()]
+        self.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            chunk = self.socket.recv(65536)
+            if not chunk:
+                break
+            self.buffer += chunk
+        self.head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        self.head = self.head.decode()
+        self.status = int(self.head.split()[1]) if self.head else 0
+
+    def frame(self, opcode, payload=b"", fin=True, mask=True):
+        size = len(payload)
+        head = bytes([(0x80 if fin else 0) | opcode])
+        bit = 0x80 if mask else 0
+        head += bytes([bit | size]) if size < 126 else bytes([bit | 126]) + struct.pack(">H", size) if size < 65536 else bytes([bit | 127]) + struct.pack(">Q", size)
+        if not mask:
+            return head + payload
+        key = os.urandom(4)
+        return head + key + bytes(b ^ key[i % 4] for i, b in enumerate(payload))
+
+    def send(self, event, data=None, id=None):
+        message = {"event": event, "data": {} if data is None else data}
+        if id is not None:
+            message["id"] = id
+        self.socket.sendall(self.frame(1, json.dumps(message).encode()))
+
+    def _fill(self, size):
+        while len(self.buffer) < size:
+            chunk = self.socket.recv(65536)
+            if not chunk:
+                raise EOFError
+            self.buffer += chunk
+
+    def next_frame(self):
+        self._fill(2)
+        opcode, size, at = self.buffer[0] & 15, self.buffer[1] & 127, 2
+        if size == 126:
+            self._fill(4)
+            size, at = struct.unpack(">H", self.buffer[2:4])[0], 4
+        elif size == 127:
+            self._fill(10)
+            size, at = struct.unpack(">Q", self.buffer[2:10])[0], 10
+        self._fill(at + size)
+        payload, self.buffer = self.buffer[at:at + size], self.buffer[at + size:]
+        return opcode, payload
+
+    def next(self, event=None):
+        """The next message, or the next of that name."""
+        while True:
+            opcode, payload = self.next_frame()
+            if opcode == 9:
+                self.socket.sendall(self.frame(10, payload))
+            elif opcode == 8:
+                raise EOFError(struct.unpack(">H", payload[:2])[0] if payload else 1005, payload[2:].decode())
+            elif opcode == 1:
+                message = json.loads(payload)
+                if event in (None, message["event"]):
+                    return message
+
+    def closed_with(self):
+        """The code of the server's close frame, 0 for none."""
+        try:
+            while True:
+                self.next()
+        except EOFError as end:
+            return end.args[0] if end.args else 0
+        except ConnectionResetError:
+            return 0
+
+    def authenticate(self, token):
+        self.send("authenticate", {"token": token})
+        return self.next("authenticated")
+
+    def close(self):
+        self.socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def open_ws(host, token=None):
+    ws = Ws(host)
+    assert ws.status == 101, ws.head
+    ws.authenticate(token or host.token)
+    return ws
