@@ -27,7 +27,7 @@ struct RegionReader::Impl {
   std::vector<uint32_t> seen;                                            // each slot's sequence when it was last read
   std::vector<uint64_t> batch = std::vector<uint64_t>(kBatchBytes / 8);  // private copies; 64-bit for their alignment
   uint32_t batch_at = 0, batch_end = 0;
-  RecordImage slot_image;
+  std::vector<uint64_t> slot_copy = std::vector<uint64_t>(JOBCAST_RECORD_BYTES_MAX / 8);
 
   [[nodiscard]] const unsigned char* batch_bytes() const { return reinterpret_cast<const unsigned char*>(batch.data()); }
   [[nodiscard]] uint32_t& armed() const { return block_map.as<jobcast_reader_block>().armed; }
@@ -71,16 +71,10 @@ RegionReader::Drained RegionReader::next(Event& event) {
   if (my.batch_at == my.batch_end) {
     my.batch_at = 0;
     switch (jobcast_lane_read(&my.lane, my.batch.data(), kBatchBytes, kBatchRecords, &my.batch_end)) {
-      case JOBCAST_LANE_EMPTY:
-        return Drained::empty;
-      case JOBCAST_LANE_RECORD:
-        break;
-      case JOBCAST_LANE_LAPPED:
-        my.stats.laps++;
-        return Drained::lapped;
-      case JOBCAST_LANE_CORRUPT:
-        my.corrupt = true;
-        return Drained::corrupt;
+      case JOBCAST_LANE_EMPTY: return Drained::empty;
+      case JOBCAST_LANE_RECORD: break;
+      case JOBCAST_LANE_LAPPED: my.stats.laps++; return Drained::lapped;
+      case JOBCAST_LANE_CORRUPT: my.corrupt = true; return Drained::corrupt;
     }
   }
   jobcast_event decoded;
@@ -114,15 +108,11 @@ bool RegionReader::read_slot(uint32_t slot, Event& event) {
   // relaxed: read before the slot, so that a write in between only makes it look changed once more.
   const uint32_t sequence = load_relaxed(my.lane.sequences[slot]);
   jobcast_event decoded;
-  switch (jobcast_slot_read(&my.lane, slot, my.slot_image.bytes, &decoded)) {
-    case JOBCAST_LANE_RECORD:
-      break;
-    case JOBCAST_LANE_CORRUPT:
-      my.corrupt = true;
-      return false;
+  switch (jobcast_slot_read(&my.lane, slot, my.slot_copy.data(), &decoded)) {
+    case JOBCAST_LANE_RECORD: break;
+    case JOBCAST_LANE_CORRUPT: my.corrupt = true; return false;
     case JOBCAST_LANE_EMPTY:
-    case JOBCAST_LANE_LAPPED:
-      return false;
+    case JOBCAST_LANE_LAPPED: return false;
   }
   my.seen[slot] = sequence;
   event = to_event(decoded);

@@ -28,7 +28,6 @@ struct RegionWriter::Impl {
   SealedMemory memory;
   LaneWriter lane;
   StateTableWriter table;
-  RecordImage image;
   std::vector<std::optional<AttachedReader>> readers;
   uint32_t fenced_readers = 0;
   bool membarrier = false;
@@ -80,13 +79,13 @@ Result<RegionWriter> RegionWriter::create(const RegionOptions& options) {
 void RegionWriter::publish(const Event& event) {
   Impl& my = *impl_;
   const uint32_t slot = my.table.slot_for(event.job, is_terminal(event.state));
-  encode_record(event, slot, my.image);
+  const Record record = to_record(event, slot);
   // Slot first: whoever resyncs from a tail that includes this record finds the job's state in the slot.
-  if (slot != kNoSlot) my.table.write(slot, my.image);
-  my.lane.publish(my.image);
+  if (slot != kNoSlot) my.table.write(slot, record);
+  my.lane.publish(record);
   my.unflushed = true;
   my.stats.records++;
-  my.stats.bytes += my.image.head().bytes;
+  my.stats.bytes += record.bytes();
 }
 
 void RegionWriter::flush() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "jobcast/ring.h"
 
@@ -12,11 +13,16 @@ namespace jobcast {
 inline void store_relaxed(uint32_t& word, uint32_t value) { __atomic_store_n(&word, value, __ATOMIC_RELAXED); }
 inline void store_release(uint32_t& word, uint32_t value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
 
-// `bytes` is a multiple of 8, both sides are aligned to 8. Relaxed: the caller's fences order them.
-inline void copy_in(void* to, const void* from, uint32_t bytes) {
-  auto* target = static_cast<jobcast_word*>(to);
-  const auto* source = static_cast<const jobcast_word*>(from);
-  for (uint32_t i = 0; i < bytes / sizeof(jobcast_word); ++i) __atomic_store_n(target + i, source[i], __ATOMIC_RELAXED);
+// From private memory to shared: `bytes` is a multiple of 8, `to` is aligned to 8. The caller's fences order it.
+inline void copy_in(unsigned char* to, const char* from, uint32_t bytes) {
+#ifdef JOBCAST_COPY_64
+  for (; bytes >= 64; bytes -= 64, to += 64, from += 64) JOBCAST_COPY_64(to, from);
+#endif
+  for (; bytes > 0; bytes -= static_cast<uint32_t>(sizeof(jobcast_word)), to += sizeof(jobcast_word), from += sizeof(jobcast_word)) {
+    jobcast_word word;
+    memcpy(&word, from, sizeof word);
+    __atomic_store_n(reinterpret_cast<jobcast_word*>(to), word, __ATOMIC_RELAXED);
+  }
 }
 
 }  // namespace jobcast

@@ -6,26 +6,23 @@
 namespace jobcast {
 
 StateTableWriter::StateTableWriter(uint32_t* sequences, unsigned char* copies, uint32_t slots)
-    : sequences_(sequences), copies_(copies), slots_(slots) {}
+    : sequences_(sequences), copies_(copies), slots_(slots), directory_(slots) {}
 
 uint32_t StateTableWriter::slot_for(const JobId& job, bool terminal) {
-  uint32_t slot = kNoSlot;
-  if (const auto found = directory_.find(job); found != directory_.end()) {
-    slot = found->second;
-  } else {
+  uint32_t slot = directory_.find(job);
+  if (slot == kNoSlot) {
     if (fresh_ < slots_) {
       slot = fresh_++;
       entries_.emplace_back();
     } else if (oldest_ != kNoSlot) {
       slot = oldest_;
       remove_terminal(slot);
-      directory_.erase(entries_[slot].job);
+      directory_.erase(slot);
     } else {
       return kNoSlot;
     }
-    entries_[slot].job = job;
     entries_[slot].terminal = false;
-    directory_.emplace(job, slot);
+    directory_.insert(job, slot);
   }
   if (entries_[slot].terminal != terminal) {
     if (terminal)
@@ -37,13 +34,13 @@ uint32_t StateTableWriter::slot_for(const JobId& job, bool terminal) {
   return slot;
 }
 
-void StateTableWriter::write(uint32_t slot, const RecordImage& image) {
+void StateTableWriter::write(uint32_t slot, const Record& record) {
   uint32_t next = load_relaxed(sequences_[slot]) + 1;
   if (next == 0) next = 2;  // 0 says "never used"; 2 names the same copy
   // release fence: the sequence that made the other copy the current one is seen before any word of this one changes. A reader still in
   // this copy then finds its sequence moved, whichever words it got.
   __atomic_thread_fence(__ATOMIC_RELEASE);
-  copy_in(copies_ + size_t{slot * 2 + (next & 1)} * JOBCAST_RECORD_BYTES_MAX, image.bytes, image.head().bytes);
+  store_record(copies_ + size_t{slot * 2 + (next & 1)} * JOBCAST_RECORD_BYTES_MAX, record);
   // release: publishes the copy's words above.
   store_release(sequences_[slot], next);
 }

@@ -2,9 +2,9 @@
 // The directory is private to the engine: readers find a job's slot in its records and otherwise read every slot.
 #pragma once
 
-#include <unordered_map>
 #include <vector>
 
+#include "ipc/job_directory.h"
 #include "ipc/record.h"
 
 namespace jobcast {
@@ -18,12 +18,11 @@ class StateTableWriter {
   // The job's slot: its own, a free one, or that of the job that has been terminal longest; kNoSlot when every job is active.
   // Also keeps the order in which jobs became terminal.
   [[nodiscard]] uint32_t slot_for(const JobId& job, bool terminal);
-  void write(uint32_t slot, const RecordImage& image);
-  [[nodiscard]] uint32_t used() const { return static_cast<uint32_t>(directory_.size()); }
+  void write(uint32_t slot, const Record& record);
+  [[nodiscard]] uint32_t used() const { return directory_.size(); }
 
  private:
   struct Entry {
-    JobId job;
     bool terminal = false;
     uint32_t older = kNoSlot, newer = kNoSlot;  // neighbours among the terminal ones
   };
@@ -36,7 +35,7 @@ class StateTableWriter {
   uint32_t fresh_ = 0;                            // slots from here on were never used
   uint32_t oldest_ = kNoSlot, newest_ = kNoSlot;  // terminal jobs, by the time they became so
   std::vector<Entry> entries_;                    // grows with fresh_
-  std::unordered_map<JobId, uint32_t> directory_;
+  JobDirectory directory_;
 };
 
 }  // namespace jobcast

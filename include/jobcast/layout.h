@@ -75,7 +75,7 @@ struct jobcast_region {
   uint32_t writer_start_high;
   uint32_t reserved[51];
   /* A line of their own (256): positions in units, modulo 2^32. */
-  uint32_t intent; /* the ring may be overwritten up to here minus ring_bytes */
+  uint32_t intent; /* at or past the end of the record being written: the ring holds nothing older than this minus ring_bytes */
   uint32_t tail;   /* the ring is valid up to here */
   uint32_t era;
   uint32_t reserved_tail[29];

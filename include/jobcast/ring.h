@@ -66,11 +66,30 @@ struct jobcast_event {
 static inline uint32_t jobcast_fill(uint32_t bytes) { return (bytes + 7u) & ~7u; }
 static inline uint32_t jobcast_units(uint32_t bytes) { return bytes / JOBCAST_UNIT_BYTES + (bytes % JOBCAST_UNIT_BYTES != 0); }
 
-/* `bytes` is a multiple of 8, both sides are aligned to 8. Relaxed: the caller's fences order them. */
+/* Sixteen bytes at a time, in assembly because C has no relaxed access of that size. The compiler sees no race, and the processor has none
+ * that matters: nothing relies on the order or the size of the single accesses to a payload, only on the fences around them. The
+ * sanitizers would see nothing at all, so under them every word is an atomic. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#define JOBCAST_COPY_64(to, from)                                                                                                     \
+  __asm__ volatile(                                                                                                                   \
+      "movdqu (%1), %%xmm0\n\tmovdqu 16(%1), %%xmm1\n\tmovdqu 32(%1), %%xmm2\n\tmovdqu 48(%1), %%xmm3\n\t"                             \
+      "movdqu %%xmm0, (%0)\n\tmovdqu %%xmm1, 16(%0)\n\tmovdqu %%xmm2, 32(%0)\n\tmovdqu %%xmm3, 48(%0)"                                  \
+      :                                                                                                                               \
+      : "r"(to), "r"(from)                                                                                                            \
+      : "memory", "xmm0", "xmm1", "xmm2", "xmm3")
+#endif
+
+/* From shared to private memory: `bytes` is a multiple of 8, both are aligned to 8. The caller's fences order it. */
 static inline void jobcast_copy_out(void *to, const void *from, uint32_t bytes) {
-  jobcast_word *target = (jobcast_word *)to;
-  const jobcast_word *source = (const jobcast_word *)from;
-  for (uint32_t i = 0; i < bytes / sizeof(jobcast_word); i++) target[i] = __atomic_load_n(source + i, __ATOMIC_RELAXED);
+  unsigned char *target = (unsigned char *)to;
+  const unsigned char *source = (const unsigned char *)from;
+#ifdef JOBCAST_COPY_64
+  for (; bytes >= 64; bytes -= 64, target += 64, source += 64) JOBCAST_COPY_64(target, source);
+#endif
+  for (; bytes > 0; bytes -= (uint32_t)sizeof(jobcast_word), target += sizeof(jobcast_word), source += sizeof(jobcast_word)) {
+    const jobcast_word word = __atomic_load_n((const jobcast_word *)(const void *)source, __ATOMIC_RELAXED);
+    __builtin_memcpy(target, &word, sizeof word);
+  }
 }
 
 /* The one geometry for a ring and a number of slots; 0 when they are out of range. */

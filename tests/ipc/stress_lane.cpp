@@ -55,9 +55,7 @@ void read(const unsigned char* map, size_t bytes, const std::atomic<bool>& stop,
         }
         break;
       }
-      case JOBCAST_LANE_CORRUPT:
-        invariant(false);
-        break;
+      case JOBCAST_LANE_CORRUPT: invariant(false); break;
     }
   }
 }
@@ -86,18 +84,17 @@ int main(int argc, char** argv) {
   uint64_t records[3] = {}, laps[3] = {};
   std::vector<std::thread> readers;
   for (int i = 0; i < 3; ++i) readers.emplace_back([&, i] { read(map.get(), bytes, stop, records[i], laps[i]); });
-  auto image = std::make_unique<RecordImage>();
   for (uint64_t rev = 1; rev <= count; ++rev) {
     const JobId id = job(static_cast<uint32_t>(rev % kJobs));
     const std::string snapshot = proof(id, rev, proof_bytes(rev));
     const uint32_t slot = table.slot_for(id, false);
-    encode_record({.job = id, .rev = rev, .state = JobState::running, .list_changed = false, .owner = "alice", .snapshot = snapshot}, slot,
-                  *image);
+    const Record record =
+        to_record({.job = id, .rev = rev, .state = JobState::running, .list_changed = false, .owner = "alice", .snapshot = snapshot}, slot);
 #ifdef JOBCAST_PLAIN_COPY
-    memcpy(map.get() + copies_offset + size_t{slot} * 2 * JOBCAST_RECORD_BYTES_MAX, image->bytes, image->head().bytes);
+    memcpy(map.get() + copies_offset + size_t{slot} * 2 * JOBCAST_RECORD_BYTES_MAX, record.snapshot.data(), record.snapshot.size());
 #endif
-    table.write(slot, *image);
-    lane.publish(*image);
+    table.write(slot, record);
+    lane.publish(record);
     if (rev % 64 == 0) std::this_thread::yield();
   }
   stop = true;

@@ -165,19 +165,13 @@ void a_scribbler_over_every_byte_causes_neither_crash_nor_hang(void**) {
     unsigned char* data = made.region.map.data();
     for (int step = 0; step < 50; ++step) {
       switch (random() % 6) {
-        case 0:
-          region.tail = static_cast<uint32_t>(random());
-          break;
+        case 0: region.tail = static_cast<uint32_t>(random()); break;
         case 1:
           region.tail += static_cast<uint32_t>(random() % 64);
           region.intent = region.tail;
           break;
-        case 2:
-          region.intent = static_cast<uint32_t>(random());
-          break;
-        case 3:
-          region.era = static_cast<uint32_t>(random());
-          break;
+        case 2: region.intent = static_cast<uint32_t>(random()); break;
+        case 3: region.era = static_cast<uint32_t>(random()); break;
         case 4:  // every page past the header: sequences, copies, ring
           for (int i = 0; i < 2000; ++i) data[4096 + random() % (bytes.size() - 4096)] = static_cast<unsigned char>(random());
           break;
