@@ -19,7 +19,7 @@ class JobDirectory {
   [[nodiscard]] uint32_t find(const JobId& job) const {
     for (size_t at = home(job);; at = next(at)) {
       const uint32_t slot = index_[at];
-      if (slot == kNoSlot || jobs_[slot] == job) return slot;
+      if (slot == kNoSlot || same(jobs_[slot], job)) return slot;
     }
   }
   // `job` is absent, and no other has this slot.
@@ -51,6 +51,13 @@ class JobDirectory {
     uint64_t random = 0;
     memcpy(&random, job.bytes.data() + 8, sizeof random);
     return static_cast<size_t>(random * 0x9e3779b97f4a7c15u >> 32) & (index_.size() - 1);
+  }
+  // As two words: the array's own comparison is a call of memcmp().
+  [[nodiscard]] static bool same(const JobId& a, const JobId& b) {
+    uint64_t left[2], right[2];
+    memcpy(left, a.bytes.data(), sizeof left);
+    memcpy(right, b.bytes.data(), sizeof right);
+    return ((left[0] ^ right[0]) | (left[1] ^ right[1])) == 0;
   }
   [[nodiscard]] size_t next(size_t at) const { return (at + 1) & (index_.size() - 1); }
 

@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <optional>
+#include <algorithm>
 
 #include "base/invariant.h"
 #include "ipc/doorbell.h"
@@ -17,6 +17,7 @@ namespace jobcast {
 namespace {
 
 struct AttachedReader {
+  uint32_t id = 0;
   Mapping block;
   Fd doorbell;
   bool fenced = true;  // does without membarrier: needs the writer's fence
@@ -28,7 +29,8 @@ struct RegionWriter::Impl {
   SealedMemory memory;
   LaneWriter lane;
   StateTableWriter table;
-  std::vector<std::optional<AttachedReader>> readers;
+  std::vector<AttachedReader> readers;  // in no order
+  uint32_t readers_max = 0;
   uint32_t fenced_readers = 0;
   bool membarrier = false;
   bool unflushed = false;
@@ -71,7 +73,7 @@ Result<RegionWriter> RegionWriter::create(const RegionOptions& options) {
   unsigned char* base = impl->memory.map.data();
   impl->lane = LaneWriter(region, base + ring_offset, options.first_position);
   impl->table = StateTableWriter(reinterpret_cast<uint32_t*>(base + JOBCAST_PAGE_BYTES), base + copies_offset, options.slots);
-  impl->readers.resize(options.readers_max);
+  impl->readers_max = options.readers_max;
   impl->membarrier = membarrier_register();
   return RegionWriter(std::move(impl));
 }
@@ -99,20 +101,19 @@ void RegionWriter::flush() {
     // Every reader arms with membarrier(2), which is that fence on both sides; only the compiler must keep the order.
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
   for (auto& reader : my.readers) {
-    if (!reader) continue;
-    uint32_t& armed = reader->block.as<jobcast_reader_block>().armed;
+    uint32_t& armed = reader.block.as<jobcast_reader_block>().armed;
     // The exchange makes it one doorbell an arming; acq_rel: nothing of the next batch moves before it.
     if (load_relaxed(armed) == 0 || __atomic_exchange_n(&armed, 0, __ATOMIC_ACQ_REL) == 0) continue;
-    ring_doorbell(reader->doorbell.get());
+    ring_doorbell(reader.doorbell.get());
     my.stats.doorbells++;
   }
 }
 
 Result<RegionWriter::Grant> RegionWriter::add_reader(bool with_membarrier) {
   Impl& my = *impl_;
+  if (my.readers.size() >= my.readers_max) return {Errc::full, "all " + std::to_string(my.readers_max) + " reader places are taken"};
   uint32_t id = 0;
-  while (id < my.readers.size() && my.readers[id]) ++id;
-  if (id == my.readers.size()) return {Errc::full, "all " + std::to_string(id) + " reader places are taken"};
+  while (std::any_of(my.readers.begin(), my.readers.end(), [&](const AttachedReader& reader) { return reader.id == id; })) ++id;
   auto memory = create_sealed("jobcast-reader", JOBCAST_PAGE_BYTES, true);
   if (!memory) return memory.error();
   auto bell = doorbell_pair();
@@ -125,24 +126,25 @@ Result<RegionWriter::Grant> RegionWriter::add_reader(bool with_membarrier) {
   block.magic = JOBCAST_BLOCK_MAGIC;
   block.layout_version = JOBCAST_LAYOUT_VERSION;
   block.flags = fenced ? 0 : JOBCAST_BLOCK_MEMBARRIER;
-  my.readers[id] = AttachedReader{std::move(memory->map), std::move(bell->first), fenced};
+  my.readers.push_back({id, std::move(memory->map), std::move(bell->first), fenced});
   my.fenced_readers += fenced;
-  my.stats.readers++;
   return Grant{id, std::move(region), std::move(memory->fd), std::move(bell->second)};
 }
 
 void RegionWriter::remove_reader(uint32_t reader) {
   Impl& my = *impl_;
-  invariant(reader < my.readers.size() && my.readers[reader].has_value());
-  my.fenced_readers -= my.readers[reader]->fenced;
-  my.readers[reader].reset();
-  my.stats.readers--;
+  const auto found = std::find_if(my.readers.begin(), my.readers.end(), [&](const AttachedReader& one) { return one.id == reader; });
+  invariant(found != my.readers.end());
+  my.fenced_readers -= found->fenced;
+  std::swap(*found, my.readers.back());
+  my.readers.pop_back();
 }
 
 uint64_t RegionWriter::epoch() const { return impl_->epoch; }
 
 RegionWriter::Stats RegionWriter::stats() const {
   Stats stats = impl_->stats;
+  stats.readers = static_cast<uint32_t>(impl_->readers.size());
   stats.slots_used = impl_->table.used();
   return stats;
 }
