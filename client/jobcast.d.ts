@@ -30,7 +30,7 @@ export interface Job {
   error: string | null;
   result: unknown;
   result_url?: string;
-  waiting: {why: string; position: number | null} | null;
+  waiting: {why: string; position: number | null; until: string | null} | null;
   meta: Record<string, unknown>;
 }
 

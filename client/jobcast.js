@@ -98,7 +98,7 @@ export class Jobcast extends EventTarget {
   /** A new token, for instance after a login. Renews on the open connection. */
   setToken(token) {
     this.#token = token;
-    if (this.#status === 'live') this.#send('authenticate', {token});
+    if (this.#status === 'live') this.#authenticate();
     else if (this.#status !== 'closed') this.reconnect();
   }
 
@@ -226,6 +226,12 @@ export class Jobcast extends EventTarget {
     this.#socket?.send(JSON.stringify(id === undefined ? {event, data} : {event, data, id}));
   }
 
+  // With the highest rev seen, so that the server tells what was missed.
+  #authenticate() {
+    const rev = Math.max(0, ...[...this.#jobs.values()].map((job) => job.rev));
+    this.#send('authenticate', rev ? {token: this.#token, rev} : {token: this.#token});
+  }
+
   #request(event, data) {
     return new Promise((resolve, reject) => {
       const id = String(this.#nextId++);
@@ -248,7 +254,8 @@ export class Jobcast extends EventTarget {
     }
     switch (event) {
       case 'connected':
-        if (this.#token) this.#send('authenticate', {token: this.#token});
+        this.dispatchEvent(new CustomEvent('engine', {detail: {stale: data.stale}}));
+        if (this.#token) this.#authenticate();
         break;
       case 'authenticated':
         this.#user = data.user_id;
@@ -265,6 +272,9 @@ export class Jobcast extends EventTarget {
       case 'auth_error':
         if (this.#options.getToken && data.code === 'token_expired') this.#renew();
         else this.#refused(data.message);
+        break;
+      case 'subscribed':
+        if (data.job) this.#accept(data.job);  // the connection had brought it before
         break;
       case 'job_update':
       case 'job_completed':
@@ -284,7 +294,7 @@ export class Jobcast extends EventTarget {
     if (!this.#options.getToken) return;
     try {
       this.#token = await this.#options.getToken();
-      this.#send('authenticate', {token: this.#token});
+      this.#authenticate();
     } catch (error) {
       this.#refused(error.message);
     }
