@@ -8,7 +8,8 @@
 namespace jobcast::cli {
 namespace {
 
-constexpr int kBarMin = 10, kBarMax = 40;
+constexpr int kBarMin = 10, kBarMax = 40, kBarGood = 16;  // good: counts are worth less than that many more columns
+constexpr int kPercentColumns = 7;
 constexpr int kRemarkColumns = 18;  // of phase and message, kept free
 
 std::string percent_text(double percent) {
@@ -97,15 +98,16 @@ std::string running_line(const JobView& job, const std::string& label, const Loo
   const int columns = look.columns - 1;  // the last column is left alone: some terminals wrap as soon as it is filled
   const auto fraction = fraction_of(job);
   const std::string percent = fraction ? percent_text(*fraction * 100) : "";
-  if (columns < kBarMin + 2) return cut(fraction ? percent : std::string(name(job.state)), columns, look.utf8);
+  if (columns < kBarMin + kPercentColumns) return cut(fraction ? percent : std::string(name(job.state)), columns, look.utf8);
 
   const int64_t age = std::max<int64_t>(0, at.unix_ms - at.seen_ms);
   const std::string left = job.eta_ms ? countdown(std::max<int64_t>(0, *job.eta_ms - age)) : "-:--";
   const std::string counts = counts_of(job);
   const std::string remark = remark_of(job, look.utf8);
   // Each of one width, whatever the numbers: nothing dances.
-  const std::string label_part = label + "  ";
-  const std::string percent_part = fraction ? " " + padded_left(percent, 6) : "";
+  const std::string sign = sign_of(job.state, look.utf8);
+  const std::string label_part = sign + " " + label + "  ";
+  const std::string percent_part = fraction ? padded_left(percent, kPercentColumns) : "";
   const std::string rate_part = " " + padded_left(job.rate ? amount(*job.rate) + "/s" : "-/s", 7);
   const std::string eta_part = at.stale ? "  engine away" : "  ETA " + padded_left(left, 5);
   const std::string counts_part = counts.empty() ? "" : "  " + padded_left(counts, job.total ? 2 * width_of(amount(*job.total)) + 1 : 5);
@@ -118,14 +120,14 @@ std::string running_line(const JobView& job, const std::string& label, const Loo
   };
   const bool with_percent = fits(percent_part, 0), with_eta = fits(eta_part, 0), with_label = fits(label_part, 0),
              with_rate = fits(rate_part, 0);
-  const bool with_counts = fits(counts_part, kRemarkColumns + 6);
+  const bool with_counts = fits(counts_part, kRemarkColumns + kBarGood);
   // The phase has its columns even while there is none, so that the bar keeps its size when one comes.
   const int wide = std::clamp(kBarMin + room - kRemarkColumns, kBarMin, kBarMax);
   room -= wide - kBarMin;
 
   const Look bar_look{
       .terminal = look.terminal, .colour = look.colour && !at.stale, .utf8 = look.utf8, .columns = look.columns, .rows = look.rows};
-  std::string out = with_label ? label_part : "";
+  std::string out = with_label ? tinted(sign, tint_of(job.state), look) + label_part.substr(sign.size()) : "";
   out += fraction ? bar(*fraction, wide, bar_look) : roaming_bar(at.unix_ms / 250, wide, bar_look);
   if (with_percent) out += percent_part;
   if (with_rate) out += rate_part;

@@ -50,8 +50,8 @@ Exit run_list(const Invocation& invocation) {
     const auto job = read_job(item.dump());
     if (!job) return complain(invocation, job.error());
     const std::string age = job->created_ms ? duration(unix_ms - *job->created_ms) : "";
-    rows.push_back(
-        {job->id.text(), job->kind, job->owner, name(job->state), progress_cell(*job), age, job->error.empty() ? job->phase : job->error});
+    rows.push_back({job->id.text(), job->kind, job->owner, name(job->state), progress_cell(*job), age,
+                    is_terminal(job->state) ? job->error : job->phase});
   }
   if (rows.empty()) {
     note("no jobs");

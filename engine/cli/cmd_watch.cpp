@@ -131,7 +131,16 @@ class Watch {
   }
 
   [[nodiscard]] Moment moment(const Watched& job) const { return {.unix_ms = now().unix_ms, .seen_ms = job.seen_ms, .stale = away_}; }
-  [[nodiscard]] std::string label(const Watched& job) const { return label_of(*job.view, jobs_.size() > 1, look_.utf8); }
+  // Padded, so that the bars of several jobs stand below each other.
+  [[nodiscard]] std::string label(const Watched& job) const {
+    const auto plain = [&](const Watched& each) { return label_of(*each.view, jobs_.size() > 1, look_.utf8); };
+    std::string out = plain(job);
+    if (style_ != Style::bars) return out;
+    int columns = 0;
+    for (const Watched& each : jobs_)
+      if (each.view) columns = std::max(columns, width_of(plain(each)));
+    return out + std::string(static_cast<size_t>(columns - width_of(out)), ' ');
+  }
 
   void show() {
     switch (style_) {

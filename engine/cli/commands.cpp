@@ -6,13 +6,13 @@
 namespace jobcast::cli {
 
 extern const Command submit_command, watch_command, list_command, show_command, logs_command, cancel_command, retry_command, queues_command,
-    stats_command, token_command, completion_command, help_command, version_command;
+    stats_command, token_command, check_config_command, demo_command, completion_command, help_command, version_command;
 
 namespace {
 
-constexpr std::array kCommands{&submit_command,     &watch_command, &list_command,   &show_command,  &logs_command,
-                               &cancel_command,     &retry_command, &queues_command, &stats_command, &token_command,
-                               &completion_command, &help_command,  &version_command};
+constexpr std::array kCommands{&submit_command,       &watch_command, &list_command,       &show_command,  &logs_command,
+                               &cancel_command,       &retry_command, &queues_command,     &stats_command, &token_command,
+                               &check_config_command, &demo_command,  &completion_command, &help_command,  &version_command};
 
 }  // namespace
 

@@ -1,19 +1,47 @@
-// Where a demo keeps its things below its state directory. Pure.
+// Where a demo keeps its things, and the making of them. Main thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
+
+#include "base/handle.h"
+#include "base/json.h"
+#include "base/result.h"
 
 namespace jobcast::cli {
 
 struct DemoFiles {
-  std::string dir;  // absolute where a demo runs
+  std::string dir;  // the state directory; absolute where a demo runs
 
   [[nodiscard]] std::string socket() const { return dir + "/engine.sock"; }
   [[nodiscard]] std::string key() const { return dir + "/hs256.key"; }
   [[nodiscard]] std::string engine_config() const { return dir + "/engine.json"; }
   [[nodiscard]] std::string engine_state() const { return dir + "/engine"; }
-  [[nodiscard]] std::string host_config() const { return dir + "/host"; }  // a directory, as lwsws wants it
+  [[nodiscard]] std::string host_config() const { return dir + "/host"; }  // a directory, as lwsws has it
   [[nodiscard]] std::string lock() const { return dir + "/demo.lock"; }
 };
+
+// The programs and directories of this build or installation.
+struct DemoPrograms {
+  std::string engine, host, plo_equity;  // programs
+  std::string plugin_dir, client_dir;
+};
+// One that stands beside this program. Errors: not_found.
+[[nodiscard]] Result<std::string> find_program(const std::string& name);
+// Beside this program first, then in the installation's places. Errors: not_found, naming what is missing and where it was sought.
+[[nodiscard]] Result<DemoPrograms> find_programs();
+
+// A state directory that is this demo's alone while `lock` lives.
+struct DemoDirectory {
+  DemoFiles files;
+  Fd lock;
+  bool made = false;  // by this call: empty before
+};
+// "" makes a temporary one. Errors: invalid (not a demo's directory, its path too long for a socket), retry (another demo runs on it),
+// internal.
+[[nodiscard]] Result<DemoDirectory> claim_directory(const std::string& wanted);
+
+// Writes what a start needs: the key (0600, kept when it is there) and both configs. `kinds`: further ones, an object by name, or absent.
+[[nodiscard]] Result<void> write_configs(const DemoFiles& files, const DemoPrograms& programs, uint16_t port, JsonView kinds);
 
 }  // namespace jobcast::cli

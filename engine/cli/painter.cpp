@@ -46,7 +46,8 @@ void Painter::draw(const std::vector<std::string>& lines) {
   std::string frame = cursor_hidden_ ? "" : std::string(kHideCursor);
   frame += home();
   for (size_t i = 0; i < lines.size(); ++i) frame.append(i ? "\r\n" : "").append(lines[i]).append(kClearRight);
-  frame += kClearBelow;
+  // The cursor rests at the line's start: what the terminal echoes there ("^C") is overwritten by the next frame.
+  frame.append(kClearBelow).append("\r");
   write_now(frame);
   cursor_hidden_ = true;
   drawn_ = lines;
@@ -77,9 +78,7 @@ void Painter::resized(int columns) {
 }
 
 void Painter::keep() {
-  if (!drawn_.empty()) write_now("\r\n");
-  drawn_.clear();
-  rows_above_ = 0;
+  settle(std::vector<std::string>(drawn_));
   finish();
 }
 

@@ -62,7 +62,6 @@ Result<std::string> mint(std::string_view key, const TokenRequest& request, int6
     fitting = *found;
   } else {
     if (key.ends_with('\n')) key.remove_suffix(1);
-    if (key.ends_with('\r')) key.remove_suffix(1);
     if (key.size() < kHmacBytesMin)
       return {Errc::invalid,
               "the key has " + std::to_string(key.size()) + " bytes, HS256 wants 32 or more: `openssl rand -hex 32` makes some", "key"};

@@ -35,8 +35,8 @@ std::string line(const JobView& view, Look look, Moment at = {.unix_ms = kNow, .
 }
 
 void a_running_job_shows_bar_rate_and_eta(void**) {
-  assert_string_equal(line(half_way(), kAscii).c_str(), "plo-equity  [#####----------------]  24.0%   400/s  ETA  0:10  flop - board 3");
-  assert_string_equal(line(half_way(), kUtf8).c_str(), "plo-equity  ▕█████                ▏  24.0%   400/s  ETA  0:10  flop · board 3");
+  assert_string_equal(line(half_way(), kAscii).c_str(), "> plo-equity  [####---------------]  24.0%   400/s  ETA  0:10  flop - board 3");
+  assert_string_equal(line(half_way(), kUtf8).c_str(), "▸ plo-equity  ▕████▌              ▏  24.0%   400/s  ETA  0:10  flop · board 3");
   Look wide = kAscii;
   wide.columns = 100;
   assert_non_null(strstr(line(half_way(), wide).c_str(), "ETA  0:10  1.20k/5.00k  flop"));
