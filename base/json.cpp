@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
@@ -14,6 +13,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/invariant.h"
 #include "base/text.h"
 
 namespace jobcast {
@@ -232,7 +232,7 @@ Json Json::array() { return Json(required(cJSON_CreateArray())); }
 
 Json& Json::add(const char* key, cJSON* value) {
   required(value);
-  assert(cJSON_IsObject(node_.get()));
+  invariant(cJSON_IsObject(node_.get()));
   if (!cJSON_AddItemToObject(node_.get(), key, value)) throw std::bad_alloc();
   return *this;
 }
@@ -241,7 +241,7 @@ Json& Json::set(const char* key, std::string_view value) { return add(key, cJSON
 
 Json& Json::set(const char* key, int64_t value) {
   const auto number = static_cast<double>(value);
-  assert(std::fabs(number) <= kExactMax);
+  invariant(std::fabs(number) <= kExactMax);
   return add(key, cJSON_CreateNumber(number));
 }
 
@@ -258,7 +258,7 @@ Json& Json::set(const char* key, Json value) {
 Json& Json::set_raw(const char* key, std::string_view json) { return add(key, cJSON_CreateRaw(std::string(json).c_str())); }
 
 Json& Json::push(Json value) {
-  assert(cJSON_IsArray(node_.get()));
+  invariant(cJSON_IsArray(node_.get()));
   cJSON_AddItemToArray(node_.get(), value.node_ ? value.node_.release() : required(cJSON_CreateNull()));
   return *this;
 }
