@@ -1,8 +1,9 @@
 #include "base/clock.h"
 
-#include <array>
-#include <cstdio>
+#include <algorithm>
+#include <chrono>
 #include <ctime>
+#include <string_view>
 
 namespace jobcast {
 
@@ -14,14 +15,24 @@ Time now() {
 }
 
 std::string iso8601(int64_t unix_ms) {
-  const time_t seconds = static_cast<time_t>(unix_ms / 1000);
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  std::array<char, 40> day{};
-  const size_t length = strftime(day.data(), day.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  std::array<char, 8> fraction{};
-  snprintf(fraction.data(), fraction.size(), ".%03dZ", static_cast<int>(unix_ms % 1000));
-  return std::string(day.data(), length) + fraction.data();
+  using namespace std::chrono;
+  constexpr int64_t kLast = 253'402'300'799'999;  // of the year 9999
+  const sys_time<milliseconds> time{milliseconds(std::clamp<int64_t>(unix_ms, 0, kLast))};
+  const auto day = floor<days>(time);
+  const year_month_day date(day);
+  const hh_mm_ss clock(time - day);
+  std::string out(std::string_view("0000-00-00T00:00:00.000Z"));
+  const auto put = [&out](size_t end, int64_t value) {  // its last digit just before `end`
+    for (; value > 0; value /= 10) out[--end] = static_cast<char>('0' + value % 10);
+  };
+  put(4, int{date.year()});
+  put(7, unsigned{date.month()});
+  put(10, unsigned{date.day()});
+  put(13, clock.hours().count());
+  put(16, clock.minutes().count());
+  put(19, clock.seconds().count());
+  put(23, clock.subseconds().count());
+  return out;
 }
 
 }  // namespace jobcast

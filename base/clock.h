@@ -17,7 +17,8 @@ struct Time {
 
 [[nodiscard]] Time now();
 
-// "2026-11-23T13:20:00.123Z", always UTC and milliseconds. Range: years 1970–9999.
+// "2026-11-23T13:20:00.123Z", always UTC and milliseconds. Range: years 1970–9999; what is beyond them is
+// shown as their end.
 [[nodiscard]] std::string iso8601(int64_t unix_ms);
 
 }  // namespace jobcast

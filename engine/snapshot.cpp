@@ -102,10 +102,14 @@ class Writer {
 
  private:
   void start(std::string_view key) {
-    if (!out_.empty() && out_.back() != '{') out_ += ',';
-    out_ += '"';
-    out_ += key;
-    out_ += "\":";
+    const bool first = out_.empty() || out_.back() == '{';
+    size_t at = out_.size();
+    out_.resize(at + key.size() + (first ? 3 : 4));
+    if (!first) out_[at++] = ',';
+    out_[at] = '"';
+    key.copy(&out_[at + 1], key.size());
+    out_[at + 1 + key.size()] = '"';
+    out_.back() = ':';
   }
   std::string& out_;
 };

@@ -13,6 +13,8 @@ void iso8601_is_utc_with_milliseconds(void**) {
   assert_string_equal(jobcast::iso8601(951'782'400'999).c_str(), "2000-02-29T00:00:00.999Z");
   assert_string_equal(jobcast::iso8601(2'147'483'648'000).c_str(), "2038-01-19T03:14:08.000Z");
   assert_string_equal(jobcast::iso8601(253'402'300'799'999).c_str(), "9999-12-31T23:59:59.999Z");
+  assert_string_equal(jobcast::iso8601(INT64_MAX).c_str(), "9999-12-31T23:59:59.999Z");
+  assert_string_equal(jobcast::iso8601(INT64_MIN).c_str(), "1970-01-01T00:00:00.000Z");
 }
 
 void iso8601_ignores_the_local_time_zone(void**) {
