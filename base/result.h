@@ -25,22 +25,14 @@ enum class Errc : int {
 // The word for it on every wire and in every log: "invalid", "not_found", …
 [[nodiscard]] constexpr const char* name(Errc code) {
   switch (code) {
-    case Errc::invalid:
-      return "invalid";
-    case Errc::unauthorized:
-      return "unauthorized";
-    case Errc::not_found:
-      return "not_found";
-    case Errc::full:
-      return "full";
-    case Errc::retry:
-      return "retry";
-    case Errc::closed:
-      return "closed";
-    case Errc::corrupt:
-      return "corrupt";
-    case Errc::internal:
-      return "internal";
+    case Errc::invalid: return "invalid";
+    case Errc::unauthorized: return "unauthorized";
+    case Errc::not_found: return "not_found";
+    case Errc::full: return "full";
+    case Errc::retry: return "retry";
+    case Errc::closed: return "closed";
+    case Errc::corrupt: return "corrupt";
+    case Errc::internal: return "internal";
   }
   return "internal";
 }
