@@ -13,7 +13,8 @@ namespace jobcast {
 namespace {
 
 constexpr uint64_t kExactMax = (uint64_t{1} << 53) - 1;
-constexpr int kTextTries = 8;  // a worker that outruns them gets its text read with the next sample
+constexpr int kReportTries = 64;  // some microseconds: far more than a store needs to reach the other processor
+constexpr int kTextTries = 8;     // a worker that outruns them gets its text read with the next sample
 
 uint64_t number(const uint32_t& low, const uint32_t& high) {
   const uint64_t value = uint64_t{load_relaxed(high)} << 32 | load_relaxed(low);
@@ -75,21 +76,37 @@ std::optional<WorkerReport> WorkerLatch::sample() {
 
 bool WorkerLatch::sample_report() {
   auto& page = memory_.map.as<jobcast_latch>();
-  // The worker never writes the pair that we read, so news is always in the other one. relaxed: `newest` below orders the report.
-  const uint32_t pair = load_relaxed(page.latest) & 1;
+  // The worker never writes the pair that we read, so news is always in the other one. acquire: so is what its `newest` names.
+  const uint32_t pair = load_acquire(page.latest) & 1;
   if (pair == reading_) return false;
   reading_ = pair;
   // release: our reads of the pair we leave are done before the worker may write it.
   store_release(page.reading, pair);
+  // As soon as the worker sees that, it leaves this pair alone; until then a report may change under us, and shows it.
+  for (int i = 0; i < kReportTries; ++i)
+    if (take_report(pair, false)) return true;
   // From here on at most the report that the worker is in the middle of still goes into this pair, and not where `newest` points.
   full_barrier();
-  // acquire: the report that it names is whole.
+  return take_report(pair, true);
+}
+
+// `settled`: nothing can be newer or older than what `newest` names, so it needs no comparison with the report before.
+bool WorkerLatch::take_report(uint32_t pair, bool settled) {
+  const auto& page = memory_.map.as<jobcast_latch>();
+  // acquire: the report that it names is there.
   const jobcast_report& report = page.report[pair][load_acquire(page.newest[pair]) & 1];
-  const uint32_t sequence = load_relaxed(report.sequence);
-  last_.reports = sequence - sequence_;
-  last_.done = number(report.done_low, report.done_high);
-  last_.total = number(report.total_low, report.total_high);
-  sequence_ = sequence;
+  // acquire: so are the numbers of this count.
+  const uint32_t end = load_acquire(report.end);
+  const uint64_t done = number(report.done_low, report.done_high);
+  const uint64_t total = number(report.total_low, report.total_high);
+  // acquire fence, with the worker's release fence after `begin`: a number of a later report shows as a later `begin`.
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);
+  if (load_relaxed(report.begin) != end) return false;
+  if (!settled && static_cast<int32_t>(end - sequence_) <= 0) return false;
+  last_.reports = end - sequence_;
+  last_.done = done;
+  last_.total = total;
+  sequence_ = end;
   return true;
 }
 

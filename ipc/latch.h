@@ -46,6 +46,7 @@ class WorkerLatch {
  private:
   WorkerLatch(SealedMemory memory, Fd doorbell, Fd child_doorbell, bool membarrier);
   [[nodiscard]] bool sample_report();
+  [[nodiscard]] bool take_report(uint32_t pair, bool settled);
   [[nodiscard]] bool sample_text();
   void full_barrier() const;
 

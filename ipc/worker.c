@@ -109,11 +109,13 @@ void jobcast_progress(uint64_t done, uint64_t total) {
   const uint32_t pair = 1u ^ (__atomic_load_n(&latch->reading, __ATOMIC_ACQUIRE) & 1u);
   const uint32_t which = 1u ^ worker.newest[pair];
   struct jobcast_report *report = &latch->report[pair][which];
-  __atomic_store_n(&report->sequence, ++worker.sequence, __ATOMIC_RELAXED);
+  __atomic_store_n(&report->begin, ++worker.sequence, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_RELEASE); /* whoever sees a number stored below sees this `begin` too */
   __atomic_store_n(&report->done_low, (uint32_t)done, __ATOMIC_RELAXED);
   __atomic_store_n(&report->done_high, (uint32_t)(done >> 32), __ATOMIC_RELAXED);
   __atomic_store_n(&report->total_low, (uint32_t)total, __ATOMIC_RELAXED);
   __atomic_store_n(&report->total_high, (uint32_t)(total >> 32), __ATOMIC_RELAXED);
+  __atomic_store_n(&report->end, worker.sequence, __ATOMIC_RELEASE); /* release: the numbers are there */
   worker.newest[pair] = which;
   __atomic_store_n(&latch->newest[pair], which, __ATOMIC_RELEASE); /* release: the report is whole */
   __atomic_store_n(&latch->latest, pair, __ATOMIC_RELEASE);        /* release: so is what this pair's `newest` names */

@@ -115,12 +115,13 @@ enum jobcast_latch_flag {
 
 /* One report. The worker owns four of them (Simpson's four-slot mechanism): it never writes the one that the engine reads. */
 struct jobcast_report {
-  uint32_t sequence; /* counts reports from 1 */
+  uint32_t begin; /* counts reports from 1; stored before the numbers */
   uint32_t done_low;
   uint32_t done_high;
   uint32_t total_low;
   uint32_t total_high;
-  uint32_t reserved[3];
+  uint32_t end; /* the same count, stored after them */
+  uint32_t reserved[2];
 };
 
 /* What the worker is doing, as NUL-terminated UTF-8. */
