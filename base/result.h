@@ -39,8 +39,8 @@ enum class Errc : int {
 
 struct Error {
   Errc code = Errc::internal;
-  std::string detail;  // one sentence for a person: what is wrong and the remedy; never a token or a payload
-  std::string field;   // the input field at fault ("args.hands[1]"), or empty
+  std::string detail = {};  // one sentence for a person: what is wrong and the remedy; never a token or a payload
+  std::string field = {};   // the input field at fault ("args.hands[1]"), or empty
 };
 
 template <class T>

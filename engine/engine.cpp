@@ -1,0 +1,394 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+
+#include "base/invariant.h"
+#include "base/log.h"
+#include "engine/snapshot.h"
+
+namespace jobcast::engine {
+namespace {
+
+constexpr int64_t kRewriteMs = 1000;        // after a failed write
+constexpr int64_t kStoreProgressMs = 1000;  // of one job, at most so often
+constexpr int64_t kRefreshWaitingMs = 1000;
+constexpr size_t kRefreshMax = 32;   // places at the head of each queue that are kept current
+constexpr unsigned kStartsMax = 16;  // a turn: a fork costs about as much as a hundred requests
+constexpr size_t kDueMax = 256;      // a turn
+constexpr int64_t kRetainSoonMs = 60'000, kRetainIdleMs = 3'600'000;
+constexpr int64_t kDueTimerMsMax = 60'000;  // the wall clock may be set meanwhile
+constexpr int64_t kCutMs = 500;             // of kStopMsMax, for killing and writing what the ladder did not end
+
+}  // namespace
+
+Engine::Engine(Loop& loop, const Config& config, Store& store, Publisher& publisher)
+    : loop_(loop),
+      config_(config),
+      store_(store),
+      publisher_(publisher),
+      launcher_(std::make_unique<Launcher>(loop, *this, config.state_dir + "/logs", config.progress_interval_ms)),
+      scheduler_(config.queues),
+      next_fence_((uint64_t{publisher.revisions().boot()} << 32) + 1) {}
+
+Engine::~Engine() = default;
+
+Engine::Live* Engine::find(const JobId& id) {
+  const auto found = live_.find(id);
+  return found == live_.end() ? nullptr : found->second.get();
+}
+
+Engine::Live& Engine::add(Job job) {
+  auto live = std::make_unique<Live>();
+  live->job = std::move(job);
+  args_bytes_ += live->job.args_json.size();
+  Live& added = *live;
+  live_[added.job.id] = std::move(live);
+  return added;
+}
+
+void Engine::remove(const Live& live) {
+  args_bytes_ -= live.job.args_json.size();
+  live_.erase(JobId(live.job.id));
+}
+
+std::string Engine::encode(const Job& job) const { return encode_snapshot(job, scheduler_.why_waiting(job.id)); }
+
+void Engine::must(Live& live, On event, const Facts& facts) { invariant(apply(live.job, event, facts).ok()); }
+
+Facts Engine::facts(const Live& live, Reason reason) {
+  Facts facts;
+  facts.now = loop_.now();
+  facts.reason = reason;
+  facts.fence = live.job.fence;
+  if (const auto kind = config_.kinds.find(live.job.kind); kind != config_.kinds.end())
+    facts.retry_at_ms = facts.now.unix_ms + backoff_ms(kind->second, live.job.attempt, std::uniform_real_distribution<>()(random_));
+  return facts;
+}
+
+// The job was changed: number it, write it, and show it once it is written.
+void Engine::commit(Live& live, Done<std::string> answer) {
+  Job& job = live.job;
+  job.rev = publisher_.revisions().reserve();
+  scheduler_.note(job);
+  may_start_ = waiting_changed_ = true;
+  ++live.in_flight;
+  if (answer) live.answers.emplace_back(job.rev, std::move(answer));
+  store_.update(job, live.gate,
+                [this, change = Change{job.id, job.rev, job.state, encode(job)}](Result<void> done) { committed(change, done); });
+}
+
+void Engine::committed(const Change& change, const Result<void>& done) {
+  publisher_.revisions().settle(change.rev);
+  Live* const found = find(change.id);
+  invariant(found != nullptr);
+  Live& live = *found;
+  --live.in_flight;
+  if (!done) {
+    not_written(live, done.error());
+    return publish_held();
+  }
+  live.revived = false;
+  live.snapshot = change.snapshot;
+  publisher_.publish({change.id, change.rev, change.state, true, live.job.owner, live.snapshot});
+  if (live.gate && live.job.state == JobState::running) {
+    live.gate.reset();
+    launcher_->release(change.id);
+  }
+  for (size_t i = 0; i < live.answers.size();) {
+    if (live.answers[i].first > change.rev) {
+      ++i;
+      continue;
+    }
+    const auto answer = std::move(live.answers[i].second);
+    live.answers.erase(live.answers.begin() + static_cast<std::ptrdiff_t>(i));
+    answer(live.snapshot);
+  }
+  if (is_terminal(change.state)) count_end(change.state);
+  if (live.in_flight == 0) {
+    if (is_terminal(live.job.state)) {
+      remove(live);
+    } else if (live.held) {
+      publish_now(live);
+    }
+  }
+  publish_held();
+}
+
+// Nobody saw the change. It is numbered and written anew until the disk takes it, unless a later one has carried it along.
+void Engine::not_written(Live& live, const Error& why) {
+  log::error("store_failed", {{"job", live.job.id.text()}, {"error", why.detail}});
+  for (auto& [rev, answer] : std::exchange(live.answers, {}))
+    answer({Errc::internal, "the change could not be stored; the engine's log says why"});
+  if (live.in_flight > 0) return;
+  if (!live.revived) {
+    loop_.after_ms(kRewriteMs, [this, id = live.job.id] {
+      Live* again = find(id);
+      if (again && again->in_flight == 0) commit(*again);
+    });
+    return;
+  }
+  // Brought back by a retry that the disk refused: it stays over, as the disk has it.
+  if (live.gate && launcher_) launcher_->abandon(live.job.id);
+  live.job.state = JobState::failed;
+  scheduler_.note(live.job);
+  remove(live);
+}
+
+void Engine::count_end(JobState state) {
+  if (state == JobState::completed) ++totals_.completed;
+  if (state == JobState::failed) ++totals_.failed;
+  if (state == JobState::cancelled) ++totals_.cancelled;
+  set_retain_timer(kRetainSoonMs);
+}
+
+// Shows what needs no commit: progress, and a waiting job's place. After a crash the job is shown anew with a greater boot.
+void Engine::publish_now(Live& live) {
+  live.held = true;
+  if (live.in_flight > 0) return;  // committed() comes back to it, so that this job's changes stay in order
+  const auto rev = publisher_.revisions().next();
+  if (!rev) {
+    held_.push_back(live.job.id);
+    return;
+  }
+  live.held = false;
+  live.job.rev = *rev;
+  live.snapshot = encode(live.job);
+  publisher_.publish({live.job.id, *rev, live.job.state, false, live.job.owner, live.snapshot});
+}
+
+void Engine::publish_held() {
+  for (const JobId& id : std::exchange(held_, {}))
+    if (Live* live = find(id); live && live->held) publish_now(*live);
+}
+
+void Engine::adopt(Loaded loaded) {
+  std::sort(loaded.finished.begin(), loaded.finished.end(), [](const Job& a, const Job& b) { return a.rev < b.rev; });
+  for (const Job& job : loaded.finished) {
+    const std::string snapshot = encode(job);
+    publisher_.publish({job.id, job.rev, job.state, true, job.owner, snapshot});
+  }
+  std::unordered_map<JobId, uint64_t> orphans;
+  for (const Attempt& attempt : loaded.attempts) orphans[attempt.job] = attempt.fence;
+  launcher_->resolve_orphans(std::move(loaded.attempts));
+  // What runs takes its slot in the state table first: there may be more jobs than slots.
+  std::stable_partition(loaded.live.begin(), loaded.live.end(), [](const Job& job) { return job.state == JobState::running; });
+  std::vector<JobId> lost;
+  for (Job& job : loaded.live) {
+    Live& live = add(std::move(job));
+    scheduler_.note(live.job);
+    publish_now(live);  // with a rev of this boot: what is unknown to the disk may have been shown under an older one
+    if (live.job.state != JobState::running) continue;
+    live.orphan = true;
+    const auto orphan = orphans.find(live.job.id);
+    if (orphan == orphans.end() || orphan->second != live.job.fence) lost.push_back(live.job.id);
+  }
+  for (const JobId& id : lost) {
+    Attempt unproven;  // nothing of it ever ran, or the disk would know
+    unproven.job = id;
+    unproven.fence = find(id)->job.fence;
+    on_orphan_gone(unproven);
+  }
+  publisher_.flush();
+  set_retain_timer(kRetainSoonMs);
+}
+
+void Engine::on_progress(const JobId& id, uint64_t fence, const Progress& raw) {
+  Live* live = find(id);
+  if (!live || live->job.state != JobState::running || live->job.fence != fence) return;
+  if (!live->meter.merge(live->job.progress, raw, loop_.now())) return;
+  ++totals_.progress_published;
+  publish_now(*live);
+  if (std::exchange(live->progress_unstored, true)) return;
+  unstored_.push_back(id);
+  if (progress_timer_ == 0) progress_timer_ = loop_.after_ms(kStoreProgressMs, [this] { store_progress(); });
+}
+
+void Engine::store_progress() {
+  progress_timer_ = 0;
+  for (const JobId& id : std::exchange(unstored_, {})) {
+    Live* live = find(id);
+    if (!live) continue;
+    live->progress_unstored = false;
+    if (live->job.state == JobState::running) store_.update_progress(live->job);
+  }
+}
+
+void Engine::on_cancel_acknowledged(const JobId& id, uint64_t fence) {
+  Live* live = find(id);
+  if (!live || live->job.state != JobState::running || live->job.fence != fence) return;
+  if (!live->job.cancel || live->job.cancel->acknowledged_ms) return;
+  live->job.cancel->acknowledged_ms = loop_.now().unix_ms;
+  commit(*live);
+}
+
+void Engine::on_finished(const JobId& id, uint64_t fence, const Outcome& outcome) {
+  Live* live = find(id);
+  if (!live || live->job.state != JobState::running || live->job.fence != fence) return;
+  Facts ended = facts(*live, outcome.reason);
+  ended.exit_code = outcome.exit_code;
+  ended.error = outcome.error;
+  ended.result_json = outcome.result_json;
+  must(*live, outcome.success ? On::succeed : stopping_ ? On::drain : On::fail, ended);
+  commit(*live);
+}
+
+void Engine::on_orphan_gone(const Attempt& attempt) {
+  Live* live = find(attempt.job);
+  if (!live || live->job.state != JobState::running || live->job.fence != attempt.fence) return;
+  Facts lost = facts(*live, Reason::worker_lost);
+  lost.error = "the engine died while this attempt ran, and its process was ended";
+  must(*live, On::lose_worker, lost);
+  live->orphan = false;
+  ++totals_.worker_lost;
+  commit(*live);
+}
+
+void Engine::end_turn() {
+  start_ready();
+  set_due_timer();
+  if (waiting_changed_ && waiting_timer_ == 0) waiting_timer_ = loop_.after_ms(kRefreshWaitingMs, [this] { refresh_waiting(); });
+  if (publisher_.revisions().wants_boot()) count_boot();
+  publisher_.flush();
+  check_stopped();
+}
+
+void Engine::start_ready() {
+  if (!may_start_ || stopping_) return;
+  may_start_ = false;
+  for (unsigned started = 0; const auto id = scheduler_.next_to_start(); ++started) {
+    if (started == kStartsMax) {
+      may_start_ = true;
+      loop_.after_ms(0, [] {});  // the rest in the next turn, which must not wait for an event
+      return;
+    }
+    start(*find(*id));
+  }
+}
+
+void Engine::start(Live& live) {
+  Facts begun = facts(live);
+  begun.fence = next_fence_++;
+  must(live, On::start, begun);
+  live.meter = {};
+  const auto kind = config_.kinds.find(live.job.kind);
+  auto prepared = kind != config_.kinds.end()
+                      ? launcher_->prepare(live.job, kind->second)
+                      : Result<Attempt>(Errc::not_found, "kind \"" + live.job.kind + "\" is not in the engine's config any more");
+  if (prepared) {
+    live.gate = std::move(*prepared);
+  } else {
+    Facts failed = facts(live, Reason::spawn_error);
+    failed.error = prepared.error().detail;
+    must(live, On::fail, failed);
+  }
+  commit(live);
+}
+
+void Engine::set_due_timer() {
+  const auto next = scheduler_.next_due_ms();
+  if (next == due_ms_) return;
+  due_ms_ = next;
+  loop_.cancel(std::exchange(due_timer_, 0));
+  if (!next) return;
+  const int64_t wait_ms = std::clamp<int64_t>(*next - loop_.now().unix_ms, 0, kDueTimerMsMax);
+  due_timer_ = loop_.after_ms(wait_ms, [this] { make_due(); });
+}
+
+void Engine::make_due() {
+  due_timer_ = 0;
+  due_ms_.reset();  // so that the next end of a turn sets the timer anew
+  for (const JobId& id : scheduler_.due(loop_.now().unix_ms, kDueMax)) {
+    Live& live = *find(id);
+    must(live, On::due, facts(live));
+    commit(live);
+  }
+}
+
+// Keeps the places at the head of each queue true, at most once a second.
+void Engine::refresh_waiting() {
+  waiting_timer_ = 0;
+  waiting_changed_ = false;
+  for (const JobId& id : scheduler_.front(kRefreshMax))
+    if (Live* live = find(id); live && live->in_flight == 0 && live->job.state == JobState::queued && encode(live->job) != live->snapshot)
+      publish_now(*live);
+}
+
+void Engine::set_retain_timer(int64_t delay_ms) {
+  const int64_t at_ns = loop_.now().mono_ns + delay_ms * 1'000'000;
+  if (retain_timer_ != 0 && retain_at_ns_ <= at_ns) return;
+  loop_.cancel(retain_timer_);
+  retain_at_ns_ = at_ns;
+  retain_timer_ = loop_.after_ms(delay_ms, [this] { retain(); });
+}
+
+void Engine::retain() {
+  retain_timer_ = 0;
+  if (stopping_) return;
+  store_.retain(config_.retain_count, loop_.now().unix_ms - config_.retain_ms, [this](Result<std::vector<JobId>> deleted) {
+    if (!deleted) {
+      log::error("retention_failed", {{"error", deleted.error().detail}});
+      return set_retain_timer(kRetainSoonMs);
+    }
+    for (const JobId& id : *deleted)
+      if (launcher_) ::unlink(launcher_->log_path(id).c_str());
+    if (!deleted->empty()) log::info("retention", {{"deleted", deleted->size()}});
+    set_retain_timer(deleted->empty() ? kRetainIdleMs : 0);
+  });
+}
+
+void Engine::count_boot() {
+  if (std::exchange(counting_boot_, true)) return;
+  store_.count_boot([this](Result<uint32_t> boot) {
+    if (boot) {
+      counting_boot_ = false;
+      return publisher_.revisions().set_boot(*boot);
+    }
+    log::error("boot_not_counted", {{"error", boot.error().detail}});
+    loop_.after_ms(kRewriteMs, [this] { counting_boot_ = false; });
+  });
+}
+
+void Engine::put_back(Live& live) {
+  if (live.gate && launcher_) launcher_->abandon(live.job.id);
+  live.gate.reset();
+  must(live, On::drain, facts(live));
+  commit(live);
+}
+
+void Engine::stop(std::function<void()> stopped) {
+  if (std::exchange(stopping_, true)) {  // asked twice: no more patience
+    loop_.cancel(std::exchange(stop_timer_, 0));
+    stop_timer_ = loop_.after_ms(0, [this] { cut_short(); });
+    return;
+  }
+  stopped_ = std::move(stopped);
+  for (const auto& [id, live] : live_) {
+    if (live->job.state != JobState::running || live->orphan) continue;
+    if (live->gate)
+      put_back(*live);
+    else
+      launcher_->cancel(id);
+  }
+  stop_timer_ = loop_.after_ms(kStopMsMax - kCutMs, [this] { cut_short(); });
+}
+
+// The ladder takes too long: kill what is left and put it back all the same. Orphans stay `running` with their proof: the next engine
+// ends them.
+void Engine::cut_short() {
+  launcher_.reset();
+  for (const auto& [id, live] : live_)
+    if (live->job.state == JobState::running && !live->orphan) put_back(*live);
+  stop_timer_ = loop_.after_ms(kCutMs, [this] {
+    log::error("stopped_unwritten", {});
+    if (stopped_) std::exchange(stopped_, nullptr)();
+  });
+}
+
+void Engine::check_stopped() {
+  if (!stopped_ || inserting_ > 0) return;
+  for (const auto& [id, live] : live_)
+    if (live->in_flight > 0 || (live->job.state == JobState::running && !live->orphan)) return;
+  std::exchange(stopped_, nullptr)();
+}
+
+}  // namespace jobcast::engine

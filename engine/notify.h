@@ -1,0 +1,11 @@
+// Tells a service manager how the daemon is: systemd's notify protocol (sd_notify(3)), without its library. Any thread.
+#pragma once
+
+#include <string_view>
+
+namespace jobcast::engine {
+
+// Sends `state` ("READY=1") to the socket that $NOTIFY_SOCKET names; nothing where there is none or nobody listens.
+void notify_manager(std::string_view state);
+
+}  // namespace jobcast::engine

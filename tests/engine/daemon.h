@@ -1,0 +1,94 @@
+// A real jobcastd for tests: its directory, its process, its control socket. One thread.
+#pragma once
+
+#include <sys/types.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/handle.h"
+#include "base/json.h"
+#include "base/result.h"
+#include "ipc/control_client.h"
+#include "ipc/region.h"
+
+namespace jobcast::test {
+
+// A condition is looked at again every few milliseconds; after this long the test fails.
+constexpr int kPatienceMs = 15'000;
+
+class Daemon {
+ public:
+  // `more`: further top-level members of the config, such as ",\"retain_count\":3".
+  explicit Daemon(const std::string& more = {});
+  ~Daemon();  // ends the engine and removes the directory
+  Daemon(const Daemon&) = delete;
+  Daemon& operator=(const Daemon&) = delete;
+
+  // Starts jobcastd and waits until it says READY=1 to its NOTIFY_SOCKET. False: it ended first; see exit_status().
+  bool start();
+  void kill_hard();  // SIGKILL, and waits until the process is gone
+  int stop();        // SIGTERM; the exit status
+  int wait_exit();
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+  [[nodiscard]] const std::string& dir() const { return dir_; }
+  [[nodiscard]] std::string file(const std::string& name) const { return dir_ + "/" + name; }
+  [[nodiscard]] std::string socket() const { return dir_ + "/engine.sock"; }
+  [[nodiscard]] std::string stderr_text() const;
+  void touch(const std::string& name) const;
+
+  ControlClient& client();  // connects when it has to
+  void disconnect() { client_.reset(); }
+
+  // `params` is JSON. raw() and result() fail the test when there is no result; error() when there is no error.
+  std::string raw(const char* method, const std::string& params);  // the very bytes
+  Json result(const char* method, const std::string& params);
+  Error error(const char* method, const std::string& params);
+  // The id of a new job: kind and further members, such as ",\"priority\":5".
+  std::string submit(const std::string& kind, const std::string& more = {});
+  Json job(const std::string& id);
+  std::string state(const std::string& id);
+  Json until(const std::string& id, const std::string& state);  // the snapshot, once the job is there
+
+ private:
+  std::string dir_;
+  pid_t pid_ = -1;
+  Fd notify_;
+  std::optional<ControlClient> client_;
+};
+
+void until(const char* what, const std::function<bool()>& condition);
+
+// A copy of an event, as a reader keeps it.
+struct Seen {
+  std::string job;
+  uint64_t rev = 0;
+  JobState state = JobState::queued;
+  bool list_changed = false;
+  std::string owner, snapshot;
+};
+
+// Attached to a daemon's region by a connection of its own.
+class Watcher {
+ public:
+  explicit Watcher(const Daemon& daemon);
+  std::vector<Seen> table();  // what the state table holds now
+  // Drains into seen() and, where nothing is there, sleeps on the doorbell until something comes. False: the engine is gone.
+  bool wait();
+  const std::vector<Seen>& seen() const { return seen_; }
+  const Seen& until(const std::string& job, JobState state);
+  uint64_t epoch() const { return reader_.epoch(); }
+
+ private:
+  explicit Watcher(std::pair<ControlClient, ControlClient::Attached> both);
+  Watcher(ControlClient client, ControlClient::Attached attached);
+  ControlClient client_;
+  RegionReader reader_;
+  std::vector<Seen> seen_;
+};
+
+}  // namespace jobcast::test
