@@ -69,7 +69,14 @@ static inline uint32_t jobcast_units(uint32_t bytes) { return bytes / JOBCAST_UN
 /* Sixteen bytes at a time, in assembly because C has no relaxed access of that size. The compiler sees no race, and the processor has none
  * that matters: nothing relies on the order or the size of the single accesses to a payload, only on the fences around them. The
  * sanitizers would see nothing at all, so under them every word is an atomic. */
-#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define JOBCAST_SANITIZED
+#endif
+#elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define JOBCAST_SANITIZED
+#endif
+#if defined(__x86_64__) && !defined(JOBCAST_SANITIZED)
 #define JOBCAST_COPY_64(to, from)                                                                                                     \
   __asm__ volatile(                                                                                                                   \
       "movdqu (%1), %%xmm0\n\tmovdqu 16(%1), %%xmm1\n\tmovdqu 32(%1), %%xmm2\n\tmovdqu 48(%1), %%xmm3\n\t"                             \
