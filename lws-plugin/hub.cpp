@@ -55,7 +55,7 @@ Result<Session*> Hub::open_stream(Transport& transport, const Identity& who, con
 
 void Hub::close(Session& session) {
   session.leave();
-  timers_.set(&session, Timers::kNever);
+  schedule(session, Timers::kNever);
   Slot& slot = slots_[session.ref_.index];
   free_slots_.push_back(session.ref_.index);
   ++slot.generation;
@@ -189,9 +189,9 @@ void Hub::publish(const Event& event, const Time& now) {
     for (Subscription* subscription : at.subscriptions) subscription->session->mark(*subscription, terminal, now);
     wake_waiters(at);
   }
-  // A job from the state table that is older than something dropped here has most likely been announced before.
-  if (resyncing_ && !announced && first && event.rev <= gone_rev_)
-    arrive(at, false, now);
+  // A job that the state table shows and that is older than something dropped here: most likely it was announced before.
+  if (resyncing_ && !announced && (first || !newer) && event.rev <= gone_rev_)
+    doubtful_ = true;
   else
     announce(at, event.list_changed, !announced, now);
   follow_changed(at);
@@ -207,11 +207,9 @@ void Hub::announce(Topic& at, bool list_changed, bool first, const Time& now) {
     for (Session* session : owner.sessions)
       if (session->room_) session->mark_list();
   }
-  if (terminal && !owner.sessions.empty()) {
-    ++visit_;
-    for (const Subscription* subscription : at.subscriptions) subscription->session->visit_ = visit_;
+  if (terminal) {
     for (Session* session : owner.sessions)
-      if (session->room_ && session->visit_ != visit_) session->room_terminal(at);
+      if (session->room_) session->room_terminal(at);
   }
   arrive(at, terminal || first, now);
 }
@@ -246,7 +244,7 @@ void Hub::fetched(const JobId& job, const Result<Event>& result, const Time& now
   if (result.ok() && result->job == job) {
     const Topic* before = known(job);
     if (before && before->latest) {
-      publish(*result, now);  // a change that the lane did not bring
+      if (result->rev > before->latest->rev) publish(*result, now);  // a change that the lane did not bring
     } else {
       // Its rooms are not told: the change is an old one, or the lane is about to bring it.
       Topic& at = topic(job);
@@ -300,14 +298,15 @@ std::vector<JobId> Hub::end_resync(bool complete, const Time& now) {
   std::vector<JobId> unseen;
   std::vector<Topic*> outdated;
   for (const auto& [job, topic] : topics_) {
-    if (topic->resync == resync_ || (topic->latest && topic->latest->terminal())) continue;  // what has ended needs no slot
+    if (topic->resync == resync_) continue;
+    if (complete && topic->latest && topic->latest->terminal()) continue;  // an ended job gives its slot up only when there is no other
     if (topic->followed())
       unseen.push_back(job);
     else
       outdated.push_back(topic.get());
   }
   for (Topic* topic : outdated) erase(*topic);
-  if (!complete) {
+  if (std::exchange(doubtful_, false) || !complete) {
     gone_rev_ = std::max(gone_rev_, order_);
     for (const Slot& slot : slots_)
       if (slot.session) slot.session->list_unknown();

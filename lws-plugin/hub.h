@@ -155,8 +155,9 @@ class Hub {
   int64_t wake_ms_ = Timers::kNever;  // what the backend was asked for
   uint64_t seq_ = 0, order_ = 0;      // arrivals, and the highest rev among them
   uint64_t gone_rev_ = 0;             // the highest rev of a topic that was dropped: what is older may be unknown here
-  uint64_t resync_ = 0, visit_ = 0;
+  uint64_t resync_ = 0;
   bool resyncing_ = false, ticking_ = false;
+  bool doubtful_ = false;  // the resync showed a job of which it is not known whether it was announced
   std::vector<Topic*> arriving_;
   Stats stats_;
   std::shared_ptr<Hub*> alive_;

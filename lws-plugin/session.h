@@ -171,7 +171,6 @@ class Session {
   int64_t auth_deadline_ms_ = 0;  // mono
   int64_t due_ms_ = kNever;       // in the hub's heap
   int64_t rate_state_ = Rate::kFresh;
-  uint64_t visit_ = 0;    // the last terminal event that found a subscription here
   uint64_t gap_rev_ = 0;  // follow_user: tell that the list must be fetched, and go on from this rev
   uint64_t id_ = 0;
   SessionRef ref_;

@@ -409,6 +409,52 @@ void a_fetched_job_is_not_news_to_the_room_until_the_lane_brings_it(void** state
   assert_int_equal(c.read().size() + other.read().size(), 0);
 }
 
+void a_fetch_that_is_answered_twice_is_no_news(void** state) {
+  World& w = world_of(state);
+  Client &c = w.user("alice"), &other = w.user("alice");
+  c.say("subscribe_job", job_data(1));
+  w.found(1, 10, JobState::completed);
+  w.found(1, 10, JobState::completed);
+  assert_true(c.events() == (Names{"subscribed", "job_completed"}));
+  assert_int_equal(other.read().size(), 0);
+}
+
+void a_job_that_was_dropped_and_is_shown_by_a_resync_is_not_told_twice(void** state) {
+  World& w = world_of(state);
+  HubLimits limits;
+  limits.topics_max = 1;
+  w.limit(limits);
+  Client &c = w.user("alice"), &s = w.stream("alice");
+  s.session->follow_user(0);
+  for (unsigned i = 1; i <= 2; ++i) {
+    w.publish(i, 9 + i, JobState::completed);
+    c.read();
+    s.read();
+  }
+  for (int twice = 0; twice < 2; ++twice) {
+    w.hub->begin_resync();
+    w.publish(1, 10, JobState::completed);
+    w.publish(2, 11, JobState::completed);
+    (void)w.hub->end_resync(true, w.clock);
+    assert_true(c.events() == Names{"job_list_update"});  // whether it was told is not known any more: the list is
+    assert_true(s.events() == Names{"job_list_update"});
+  }
+}
+
+void an_end_that_may_have_been_retried_unseen_is_asked_for(void** state) {
+  World& w = world_of(state);
+  Client& c = w.user("alice");
+  w.publish(1, 10, JobState::failed);
+  w.publish(2, 11, JobState::failed);
+  c.say("subscribe_job", job_data(1));
+  c.read();
+  w.hub->begin_resync();
+  const auto missing = w.hub->end_resync(false, w.clock);
+  assert_int_equal(missing.size(), 1);
+  assert_true(missing[0] == job(1));
+  assert_true(w.hub->find(job(2)) == nullptr);  // nor served on as if it were known
+}
+
 void an_event_that_changes_the_owner_of_a_job_is_not_believed(void** state) {
   World& w = world_of(state);
   Client& c = w.user("mallory");
@@ -491,6 +537,9 @@ int main() {
       TEST(a_resync_tells_what_was_missed_and_names_what_is_missing),
       TEST(a_resync_that_may_have_gaps_sends_rooms_to_fetch_their_list),
       TEST(a_fetched_job_is_not_news_to_the_room_until_the_lane_brings_it),
+      TEST(a_fetch_that_is_answered_twice_is_no_news),
+      TEST(a_job_that_was_dropped_and_is_shown_by_a_resync_is_not_told_twice),
+      TEST(an_end_that_may_have_been_retried_unseen_is_asked_for),
       TEST(an_event_that_changes_the_owner_of_a_job_is_not_believed),
       TEST(a_waiter_is_woken_by_the_next_change_and_only_by_it),
       TEST(a_waiter_unlinks_itself_and_is_told_of_a_forgotten_job),
