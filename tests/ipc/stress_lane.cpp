@@ -11,7 +11,7 @@
 #include "base/invariant.h"
 #include "ipc/lane.h"
 #include "ipc/state_table.h"
-#include "tests/ipc/region_fixture.h"
+#include "tests/ipc/proof.h"
 
 using namespace jobcast;
 using namespace jobcast::test;
