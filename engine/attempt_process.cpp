@@ -127,7 +127,7 @@ void AttemptProcess::release() {
   if (kind_.timeout_ms > 0)
     timeout_timer_ = around_.loop.after_ms(kind_.timeout_ms, [this] {
       timeout_timer_ = 0;
-      if (ladder_.time_out(around_.loop.now().mono_ms())) act_on_rung();
+      if (ladder_.time_out(jobcast::now().mono_ms())) act_on_rung();
     });
   if (ladder_.rung() != CancelLadder::Rung::running) act_on_rung();  // cancelled at the gate
 }
@@ -186,7 +186,7 @@ void AttemptProcess::on_stderr_line(std::string_view line) {
 
 void AttemptProcess::cancel() {
   const bool hears = kind_.progress == ProgressSource::worker;
-  if (ladder_.cancel(around_.loop.now().mono_ms(), hears) && released_) act_on_rung();
+  if (ladder_.cancel(jobcast::now().mono_ms(), hears) && released_) act_on_rung();
 }
 
 void AttemptProcess::act_on_rung() {
@@ -195,7 +195,8 @@ void AttemptProcess::act_on_rung() {
     case CancelLadder::Rung::asked: latch_.request_cancel(); break;
     case CancelLadder::Rung::acknowledged: around_.observer.on_cancel_acknowledged(attempt_.job, attempt_.fence); break;
     case CancelLadder::Rung::terminating:
-      ::kill(-process_.pid, SIGTERM);
+      // There is no group before the child's setsid().
+      if (::kill(-process_.pid, SIGTERM) != 0) send_signal(process_.pidfd, process_.pid, SIGTERM);
       ::kill(-process_.pid, SIGCONT);  // one that is stopped could not hear TERM
       break;
     case CancelLadder::Rung::killing: kill_all(); break;
@@ -207,10 +208,10 @@ void AttemptProcess::wait_for_rung() {
   around_.loop.cancel(rung_timer_);
   const auto due = ladder_.due_ms();
   if (!due) return;
-  int64_t wait = std::max<int64_t>(*due - around_.loop.now().mono_ms(), 1);
+  int64_t wait = std::max<int64_t>(*due - jobcast::now().mono_ms(), 1);
   if (ladder_.rung() == CancelLadder::Rung::asked) wait = std::min(wait, kAcknowledgePollMs);
   rung_timer_ = around_.loop.after_ms(wait, [this] {
-    const int64_t now = around_.loop.now().mono_ms();
+    const int64_t now = jobcast::now().mono_ms();
     if ((latch_.cancel_acknowledged() && ladder_.acknowledge(now)) || ladder_.tick(now))
       act_on_rung();
     else
@@ -227,7 +228,7 @@ void AttemptProcess::finish() {
   stderr_.drain_and_close();
   stderr_lines_.finish([this](std::string_view line) { on_stderr_line(line); });
   if (feed_) feed_->finish();
-  if (latch_.cancel_acknowledged() && ladder_.acknowledge(around_.loop.now().mono_ms()))  // and ended before it was seen
+  if (latch_.cancel_acknowledged() && ladder_.acknowledge(jobcast::now().mono_ms()))  // and ended before it was seen
     around_.observer.on_cancel_acknowledged(attempt_.job, attempt_.fence);
 
   Ending ending;
@@ -252,9 +253,13 @@ bool AttemptProcess::remove_cgroup() {
 }
 
 std::string AttemptProcess::read_result() const {
-  std::string text(JOBCAST_RESULT_BYTES_MAX, '\0');
-  const ssize_t got = ::pread(result_.get(), text.data(), text.size(), 0);
-  text.resize(got > 0 ? ::strnlen(text.data(), static_cast<size_t>(got)) : 0);
+  std::string text;
+  for (char part[4096]; text.size() < JOBCAST_RESULT_BYTES_MAX;) {  // most results are small, and the rest of the memory is empty
+    const ssize_t got = ::pread(result_.get(), part, sizeof part, static_cast<off_t>(text.size()));
+    const size_t length = got > 0 ? ::strnlen(part, static_cast<size_t>(got)) : 0;
+    text.append(part, length);
+    if (length < sizeof part) break;
+  }
   return text;
 }
 

@@ -71,7 +71,9 @@ void Orphans::examine(pid_t pid) {
   if (!stat || stat->dead() || stat->start_ticks < earliest) return;
   const auto mark = job_mark(pid);
   for (Pending& one : pending_) {
-    if (one.elsewhere || !proven(one.attempt, *stat, mark)) continue;
+    if (one.elsewhere) continue;
+    if (stat->exiting && !mark && stat->start_ticks >= one.attempt.start_ticks) one.found = true;  // whose, is gone with its memory
+    if (!proven(one.attempt, *stat, mark)) continue;
     one.found = true;
     // The main process goes last, in end_of_pass(): while it lives, its session is proof for the others.
     if (!is_main(one.attempt, *stat)) send_signal(pidfd, pid, SIGKILL);

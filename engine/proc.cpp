@@ -50,11 +50,14 @@ std::optional<ProcStat> read_proc_stat(pid_t pid) {
   if (name_end == std::string::npos) return std::nullopt;
   ProcStat stat;
   stat.pid = pid;
+  constexpr unsigned kExiting = 0x4;  // PF_EXITING
+  unsigned flags = 0;
   unsigned long long start = 0;
   const int read = std::sscanf(text.c_str() + name_end + 1,
-                               " %c %d %d %d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",  // fields 3–6 and 22
-                               &stat.state, &stat.parent, &stat.group, &stat.session, &start);
-  if (read != 5) return std::nullopt;
+                               " %c %d %d %d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",  // fields 3–6, 9 and 22
+                               &stat.state, &stat.parent, &stat.group, &stat.session, &flags, &start);
+  if (read != 6) return std::nullopt;
+  stat.exiting = (flags & kExiting) != 0;
   stat.start_ticks = start;
   return stat;
 }

@@ -16,6 +16,7 @@ namespace jobcast::engine {
 struct ProcStat {
   pid_t pid = 0, parent = 0, group = 0, session = 0;
   char state = '?';
+  bool exiting = false;      // it runs no instruction of its own any more, but may still hold files and locks; its environment is gone
   uint64_t start_ticks = 0;  // since boot; with the pid it names one process for ever
   [[nodiscard]] bool dead() const { return state == 'Z' || state == 'X' || state == 'x'; }
 };

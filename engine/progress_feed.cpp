@@ -7,20 +7,22 @@
 
 namespace jobcast::engine {
 
-void ProgressFeed::tell() {
-  interval_ = 0;
-  if (const auto progress = take()) {
-    interval_ = loop_.after_ms(interval_ms_, [this] { tell(); });
-    publish_(*progress);
-  } else if (!rest()) {
-    news();
-  }
+void ProgressFeed::news() {
+  if (interval_ != 0) return;  // its end will look
+  if (const auto progress = take()) publish_(*progress);
+  pause();  // even if there was nothing to tell: false alarms are bounded too
 }
 
-void ProgressFeed::news() {
-  if (interval_ != 0) return;                                    // its end will look
-  interval_ = loop_.after_ms(interval_ms_, [this] { tell(); });  // even if there turns out to be nothing: false alarms are bounded too
-  if (const auto progress = take()) publish_(*progress);
+void ProgressFeed::pause() {
+  interval_ = loop_.after_ms(interval_ms_, [this] {
+    interval_ = 0;
+    if (const auto progress = take()) {
+      publish_(*progress);
+      pause();
+    } else if (!rest()) {
+      news();
+    }
+  });
 }
 
 void ProgressFeed::finish() {

@@ -33,7 +33,7 @@ class ProgressFeed {
   uint64_t reports_ = 0;  // what the program said, told on or not
 
  private:
-  void tell();
+  void pause();  // for an interval, then what came meanwhile
   int64_t interval_ms_;
   Publish publish_;
   Loop::TimerId interval_ = 0;

@@ -55,16 +55,27 @@ void Strays::schedule(int64_t delay_ms) {
 }
 
 void Strays::look() {
-  if (at_ == children_.size()) {
-    children_ = own_children();
-    at_ = 0;
+  if (!looking_) {
+    looking_ = true;
     ++looks_;
+    listed_.clear();
     with_strays_.clear();
     any_alive_ = false;
   }
-  for (size_t part = 0; part < kPartMax && at_ < children_.size(); ++part) examine(children_[at_++]);
-  if (at_ < children_.size()) return schedule(0);
+  for (size_t examined = 0; at_ < children_.size() || list_new_children(); ++examined) {
+    if (examined == kPartMax) return schedule(0);
+    examine(children_[at_++]);
+  }
+  looking_ = false;
   conclude();
+}
+
+bool Strays::list_new_children() {
+  children_.clear();
+  at_ = 0;
+  for (const pid_t pid : own_children())
+    if (listed_.insert(pid).second) children_.push_back(pid);
+  return !children_.empty();
 }
 
 void Strays::examine(pid_t pid) {
@@ -78,6 +89,8 @@ void Strays::examine(pid_t pid) {
   if (owner != attempts_.end()) {
     if (!owner->second.ended) return;
     with_strays_.insert(owner->first);
+  } else if (stat->exiting) {
+    return hold_back(*stat);
   } else {
     uint64_t oldest = std::numeric_limits<uint64_t>::max();
     for (const auto& [main, attempt] : attempts_)
@@ -85,6 +98,12 @@ void Strays::examine(pid_t pid) {
     if (stat->start_ticks >= oldest) return;
   }
   send_signal(pidfd, pid, SIGKILL);
+}
+
+// Its mark went with its memory: it may be of any attempt that is not younger.
+void Strays::hold_back(const ProcStat& stat) {
+  for (const auto& [main, attempt] : attempts_)
+    if (attempt.ended && attempt.start_ticks <= stat.start_ticks) with_strays_.insert(main);
 }
 
 std::map<pid_t, Strays::Attempt>::const_iterator Strays::owner_of(const ProcStat& stat) const {

@@ -43,7 +43,9 @@ class Strays {
   };
   void schedule(int64_t delay_ms);
   void look();  // a part of a look: at most kPartMax children a turn
+  [[nodiscard]] bool list_new_children();
   void examine(pid_t pid);
+  void hold_back(const ProcStat& stat);
   void conclude();
   [[nodiscard]] std::map<pid_t, Attempt>::const_iterator owner_of(const ProcStat& stat) const;
 
@@ -51,8 +53,11 @@ class Strays {
   OnClear on_clear_;
   std::map<pid_t, Attempt> attempts_;  // by main process
   std::set<std::pair<pid_t, uint64_t>> not_ours_;
-  std::vector<pid_t> children_;  // of the look that is under way
+  // A look goes on until all children were examined and no further ones have come: those of a child that died meanwhile come to us.
+  std::vector<pid_t> children_;
+  std::set<pid_t> listed_;
   size_t at_ = 0;
+  bool looking_ = false;
   uint64_t looks_ = 0;           // begun
   std::set<pid_t> with_strays_;  // attempts of which this look found something alive
   bool any_alive_ = false;

@@ -136,6 +136,8 @@ struct Innocent {
   uint64_t start_ticks = 0;
 };
 
+constexpr pid_t kNobody = 1 << 23;  // above the kernel's largest pid: a made-up attempt must not name some process of the machine
+
 Attempt attempt_of(pid_t pid, uint64_t start_ticks) {
   static jobcast::JobIdSource ids;
   return {ids.next(jobcast::now().unix_ms), 7, pid, start_ticks, boot_id(), ""};
@@ -158,7 +160,7 @@ void a_process_of_another_boot_survives(void**) {
 void a_process_with_the_mark_that_is_older_than_the_attempt_survives(void**) {
   const JobId job = jobcast::JobIdSource().next(jobcast::now().unix_ms);
   const Innocent older(job.text().c_str());
-  Attempt attempt = attempt_of(older.pid + 1, older.start_ticks + 1);
+  Attempt attempt = attempt_of(kNobody, older.start_ticks + 1);
   attempt.job = job;
   resolve({attempt});
   assert_true(alive(older.pid));
@@ -172,7 +174,7 @@ void a_process_in_a_control_group_of_another_name_survives(void**) {
   {
     const Innocent inside;
     assert_true(group.add(inside.pid));
-    Attempt attempt = attempt_of(inside.pid + 1, inside.start_ticks);
+    Attempt attempt = attempt_of(kNobody, inside.start_ticks);
     attempt.cgroup = own + "/" + name;
     resolve({attempt});
     assert_true(alive(inside.pid));

@@ -88,10 +88,11 @@ void a_job_cancelled_at_its_gate_ends_by_the_ladder(void**) {
   const auto job = engine.job();
   KindConfig kind = Engine::program({"/bin/sleep", "1000"});
   kind.progress = ProgressSource::none;
+  kind.grace_ms = kBoundMs;
   assert_true(engine.launcher->prepare(job, kind).ok());
   engine.launcher->cancel(job.id);
   engine.launcher->release(job.id);
-  assert_false(engine.finish(job).success);
+  assert_int_equal(engine.finish(job).exit_code.value(), 128 + SIGTERM);
 }
 
 void grandchildren_do_not_outlive_their_job(void**) {

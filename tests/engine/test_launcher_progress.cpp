@@ -10,14 +10,14 @@ constexpr int64_t kIntervalMs = 100;
 
 void assert_spaced(const std::vector<Recorder::Told>& told) {
   for (size_t i = 1; i + 1 < told.size(); ++i)  // the one before the end is told at once
-    assert_true(told[i].mono_ns - told[i - 1].mono_ns >= (kIntervalMs - 2) * 1'000'000);
+    assert_true(told[i].mono_ns - told[i - 1].mono_ns >= kIntervalMs * 1'000'000);
 }
 
 void a_worker_in_a_tight_loop_is_told_once_an_interval_and_the_latest_wins(void**) {
   Engine engine({}, kIntervalMs);
   const Outcome outcome = engine.run(Engine::helper({"report", "450"}));
   const auto& told = engine.seen.progress[engine.last.id];
-  assert_in_range(told.size(), 4, 7);
+  assert_true(told.size() >= 3);
   assert_spaced(told);
   for (size_t i = 1; i < told.size(); ++i) assert_true(told[i].progress.done > told[i - 1].progress.done);
   const std::string last = "{\"done\":" + std::to_string(told.back().progress.done.value()) + "}";
