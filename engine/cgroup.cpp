@@ -9,7 +9,9 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <sstream>
+#include <string_view>
 
 #include "base/json.h"
 
@@ -75,6 +77,18 @@ std::string Cgroup::own_directory() {
   const auto mountinfo = read_file("/proc/self/mountinfo", kBytesMax);
   const auto membership = read_file("/proc/self/cgroup", kBytesMax);
   return mountinfo && membership ? own_directory(mountinfo.value(), membership.value()) : "";
+}
+
+void Cgroup::tidy(const std::string& parent, const std::string& prefix) {
+  const Handle<DIR, closedir> dir(opendir(parent.c_str()));
+  while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
+    struct stat status {};
+    const std::string path = parent + "/" + entry->d_name;
+    // A younger one may be about to get its process, from another engine; rmdir refuses one that has any.
+    if (std::string_view(entry->d_name).starts_with(prefix) && ::stat(path.c_str(), &status) == 0 &&
+        ::time(nullptr) - status.st_mtime >= 60)
+      ::rmdir(path.c_str());
+  }
 }
 
 Cgroup Cgroup::create(const std::string& parent, const std::string& name) {

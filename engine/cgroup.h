@@ -21,6 +21,8 @@ class Cgroup {
   [[nodiscard]] static std::string own_directory(const std::string& mountinfo, const std::string& membership);
   [[nodiscard]] static std::string own_directory();
 
+  // Removes what engines that were killed left empty below `parent`: directories with that prefix, older than a minute.
+  static void tidy(const std::string& parent, const std::string& prefix);
   // `parent`/`name`; none where it cannot be made.
   [[nodiscard]] static Cgroup create(const std::string& parent, const std::string& name);
   // One that an earlier engine made; none when it is gone.

@@ -33,6 +33,7 @@ struct Launcher::Impl {
         strays(loop_, [this](pid_t main, bool overdue) { return on_clear(main, overdue); }),
         orphans(loop_, [&observer](const Attempt& attempt) { observer.on_orphan_gone(attempt); }) {
     ::mkdir(around.logs_dir.c_str(), 0750);
+    Cgroup::tidy(around.cgroup_parent, Orphans::kCgroupPrefix);
   }
   ~Impl() {
     loop.cancel(exit_poll);

@@ -23,7 +23,7 @@ bool main_lives(const Attempt& attempt) {
 
 }  // namespace
 
-std::string Orphans::cgroup_name(const JobId& job, uint64_t fence) { return "jobcast-" + job.text() + "-" + std::to_string(fence); }
+std::string Orphans::cgroup_name(const JobId& job, uint64_t fence) { return kCgroupPrefix + job.text() + "-" + std::to_string(fence); }
 
 void Orphans::resolve(std::vector<Attempt> attempts) {
   for (Attempt& attempt : attempts) {

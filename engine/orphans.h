@@ -30,6 +30,7 @@ class Orphans {
 
   static constexpr int64_t kWithinMs = 2000;
   // The name of an attempt's control group below the engine's own; what is killed by group must be called so.
+  static constexpr const char* kCgroupPrefix = "jobcast-";
   [[nodiscard]] static std::string cgroup_name(const JobId& job, uint64_t fence);
 
  private:
