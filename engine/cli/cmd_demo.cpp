@@ -47,6 +47,8 @@ class Demo {
   Result<Exit> run() {
     // Whatever a killed engine leaves behind becomes a child of this process, to be reaped, and ended at the end.
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    signal(SIGCHLD, SIG_DFL);  // ignored by whoever started this, it would lose the children's ends
+    signal(SIGPIPE, SIG_IGN);  // whoever reads its output may go
     Signals signals{SIGINT, SIGTERM, SIGHUP, SIGCHLD};
     Result<void> going = write_configs(files_, programs_, port_, kinds_.view());
     while (going && !ending_) {
