@@ -28,6 +28,7 @@ Engine::Engine(Loop& loop, const Config& config, Store& store, Publisher& publis
       publisher_(publisher),
       launcher_(std::make_unique<Launcher>(loop, *this, config.state_dir + "/logs", config.progress_interval_ms)),
       scheduler_(config.queues),
+      journal_(config.socket + ".progress"),
       next_fence_((uint64_t{publisher.revisions().boot()} << 32) + 1) {}
 
 Engine::~Engine() = default;
@@ -104,6 +105,7 @@ void Engine::committed(const Change& change, const Result<void>& done) {
     answer(live.snapshot);
   }
   if (is_terminal(change.state)) count_end(change.state);
+  if (change.state != JobState::running) journal_.drop(change.id);
   if (live.in_flight == 0) {
     if (is_terminal(live.job.state)) {
       remove(live);
@@ -151,6 +153,7 @@ void Engine::publish_now(Live& live) {
     return;
   }
   live.held = false;
+  if (live.job.state == JobState::running) journal_.put(live.job);  // first, so that what is shown is there
   live.job.rev = *rev;
   live.snapshot = encode(live.job);
   publisher_.publish({live.job.id, *rev, live.job.state, false, live.job.owner, live.snapshot});
@@ -169,6 +172,7 @@ void Engine::adopt(Loaded loaded) {
   }
   std::unordered_map<JobId, uint64_t> orphans;
   for (const Attempt& attempt : loaded.attempts) orphans[attempt.job] = attempt.fence;
+  journal_.drop_all_but(orphans);
   launcher_->resolve_orphans(std::move(loaded.attempts));
   // What runs takes its slot in the state table first: there may be more jobs than slots.
   std::stable_partition(loaded.live.begin(), loaded.live.end(), [](const Job& job) { return job.state == JobState::running; });
@@ -176,6 +180,7 @@ void Engine::adopt(Loaded loaded) {
   for (Job& job : loaded.live) {
     Live& live = add(std::move(job));
     scheduler_.note(live.job);
+    if (live.job.state == JobState::running) journal_.raise(live.job);
     publish_now(live);  // with a rev of this boot: what is unknown to the disk may have been shown under an older one
     if (live.job.state != JobState::running) continue;
     live.orphan = true;

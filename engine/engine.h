@@ -21,6 +21,7 @@
 #include "engine/launcher.h"
 #include "engine/loop.h"
 #include "engine/progress.h"
+#include "engine/progress_journal.h"
 #include "engine/publisher.h"
 #include "engine/scheduler.h"
 #include "engine/store.h"
@@ -152,6 +153,7 @@ class Engine final : public LauncherObserver {
   Publisher& publisher_;
   std::unique_ptr<Launcher> launcher_;
   Scheduler scheduler_;
+  ProgressJournal journal_;
   JobIdSource ids_;
   std::minstd_rand random_{std::random_device{}()};
   uint64_t next_fence_;

@@ -132,6 +132,17 @@ ControlClient& Daemon::client() {
   return *client_;
 }
 
+bool Daemon::connected() {
+  if (client_) {
+    pollfd end{client_->fd(), POLLIN, 0};  // between calls nothing comes but the end of the file
+    if (poll(&end, 1, 0) == 1) client_.reset();
+  }
+  if (client_) return true;
+  auto again = ControlClient::connect(socket());
+  if (again) client_.emplace(std::move(*again));
+  return again.ok();
+}
+
 std::string Daemon::raw(const char* method, const std::string& params) {
   auto read = Json::parse(params);
   if (!read) fail_msg("the test's own params: %s", read.error().detail.c_str());

@@ -43,6 +43,7 @@ class Daemon {
 
   ControlClient& client();  // connects when it has to
   void disconnect() { client_.reset(); }
+  bool connected();  // tries to connect where there is no connection; notices an engine that is gone
 
   // `params` is JSON. raw() and result() fail the test when there is no result; error() when there is no error.
   std::string raw(const char* method, const std::string& params);  // the very bytes

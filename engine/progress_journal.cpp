@@ -1,0 +1,80 @@
+#include "engine/progress_journal.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+
+namespace jobcast::engine {
+namespace {
+
+constexpr uint64_t kDone = 1, kTotal = 2, kPercent = 4;
+
+}  // namespace
+
+ProgressJournal::ProgressJournal(const std::string& path) : fd_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
+  if (!fd_) {
+    log::warning("no_progress_journal", {{"path", path}, {"error", std::strerror(errno)}});
+    return;
+  }
+  Record record;
+  for (; pread(fd_.get(), &record, sizeof record, static_cast<off_t>(end_ * sizeof record)) == sizeof record; ++end_) {
+    if (record.fence == 0) {
+      free_.push_back(end_);
+      continue;
+    }
+    left_[record.job] = record;
+    places_[record.job] = end_;
+  }
+}
+
+void ProgressJournal::put(const Job& job) {
+  auto place = places_.find(job.id);
+  if (place == places_.end()) {
+    if (free_.empty()) free_.push_back(end_++);
+    place = places_.emplace(job.id, free_.back()).first;
+    free_.pop_back();
+  }
+  const Progress& shown = job.progress;
+  Record record;
+  record.job = job.id;
+  record.fence = job.fence;
+  record.done = shown.done.value_or(0);
+  record.total = shown.total.value_or(0);
+  record.percent = shown.percent.value_or(0);
+  record.known = (shown.done ? kDone : 0) | (shown.total ? kTotal : 0) | (shown.percent ? kPercent : 0);
+  (void)!pwrite(fd_.get(), &record, sizeof record, static_cast<off_t>(place->second * sizeof record));
+}
+
+void ProgressJournal::drop(const JobId& id) {
+  const auto place = places_.find(id);
+  if (place == places_.end()) return;
+  const Record empty;
+  (void)!pwrite(fd_.get(), &empty, sizeof empty, static_cast<off_t>(place->second * sizeof empty));
+  free_.push_back(place->second);
+  places_.erase(place);
+  left_.erase(id);
+}
+
+void ProgressJournal::drop_all_but(const std::unordered_map<JobId, uint64_t>& fences) {
+  std::vector<JobId> others;
+  for (const auto& [id, record] : left_)
+    if (const auto found = fences.find(id); found == fences.end() || found->second != record.fence) others.push_back(id);
+  for (const JobId& id : others) drop(id);
+}
+
+void ProgressJournal::raise(Job& job) const {
+  const auto found = left_.find(job.id);
+  if (found == left_.end() || found->second.fence != job.fence) return;
+  const Record& was = found->second;
+  Progress& shown = job.progress;
+  if (was.known & kDone) shown.done = std::max(shown.done.value_or(0), was.done);
+  if (was.known & kTotal) shown.total = was.total;
+  if (was.known & kPercent && was.percent >= 0 && was.percent <= 100) shown.percent = std::max(shown.percent.value_or(0), was.percent);
+}
+
+}  // namespace jobcast::engine
