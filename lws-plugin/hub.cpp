@@ -1,7 +1,9 @@
 #include "lws-plugin/hub.h"
 
 #include <algorithm>
-#include <cassert>
+#include <utility>
+
+#include "base/invariant.h"
 
 namespace jobcast::plugin {
 
@@ -122,7 +124,7 @@ Topic& Hub::topic(const JobId& job) {
 
 // Precondition: nobody follows it.
 void Hub::erase(Topic& topic) {
-  assert(!topic.followed());
+  invariant(!topic.followed());
   if (topic.idle_as != Topic::Idle::no) (topic.idle_as == Topic::Idle::terminal ? idle_terminal_ : idle_active_).erase(&topic);
   if (topic.latest) gone_rev_ = std::max(gone_rev_, topic.latest->rev);
   if (topic.arriving) std::erase(arriving_, &topic);
