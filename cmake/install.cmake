@@ -1,8 +1,5 @@
 # What `cmake --install` puts where. The places that the programs look into themselves stand in engine/cli/build_info.h.in.
 include(GNUInstallDirs)
-if(NOT TARGET jobcastd)
-  return()
-endif()
 
 # The command's manual page and its completions are made from its own table of commands.
 set(made ${CMAKE_BINARY_DIR}/made)

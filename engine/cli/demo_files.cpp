@@ -108,12 +108,14 @@ std::string host_config(const DemoFiles& files, const DemoPrograms& programs, ui
   Json callback = Json::object();
   callback.set("mountpoint", "/jobcast").set("origin", "callback://jobcast");
   Json mounts = Json::array();
-  mounts.push(std::move(page)).push(std::move(callback));  // the shorter one first: lws takes the last that fits
+  mounts.push(std::move(page));  // the shorter one first: lws takes the last that fits
+  mounts.push(std::move(callback));
   Json options = Json::object();
   options.set("engine", files.socket()).set("key", "HS256:" + files.key());
   Json vhost = Json::object();
   vhost.set("name", "localhost").set("port", std::to_string(port)).set("interface", "127.0.0.1");
-  vhost.set("mounts", std::move(mounts)).set("ws-protocols", in_list(one("jobcast", std::move(options))));
+  vhost.set("mounts", std::move(mounts));
+  vhost.set("ws-protocols", in_list(one("jobcast", std::move(options))));
   return one("vhosts", in_list(std::move(vhost))).dump();
 }
 

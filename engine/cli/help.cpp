@@ -16,7 +16,7 @@ std::string option_term(const Option& option) {
   return term;
 }
 
-void pad(std::string& out, std::string term, size_t width) {
+void pad(std::string& out, const std::string& term, size_t width) {
   out += term;
   out += term.size() + 2 > width ? "\n" + std::string(width, ' ') : std::string(width - term.size(), ' ');
 }

@@ -202,5 +202,22 @@ class StartAndEnd(unittest.TestCase):
             self.assertIn("kinds.echo.argv", self.refused("--kinds", file.name, code=1))
 
 
+class Installed(unittest.TestCase):
+    def test_what_is_installed_finds_its_parts(self):
+        with tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
+            subprocess.run(["cmake", "--install", BIN.parent, "--prefix", top], check=True, stdout=subprocess.DEVNULL)
+            demo = Demo(program=f"{top}/bin/jobcast")
+            config = Path(demo.dir, "host/conf.d/jobcast").read_text() + Path(demo.dir, "host/conf").read_text()
+            self.assertIn(f"file://{top}/share/jobcast/client", config)
+            self.assertRegex(config, rf'"plugin-dir":"{top}/lib[^"]*/jobcast"')
+            demo.reaches(demo.submit("plo-equity", {"hands": ["AsAhKsKh", "8c7d6c5d"], "board": "2c2d2h9s"}), "completed")
+            self.assertEqual(demo.stop(), 0)
+            for page in ("man1/jobcast.1", "man8/jobcastd.8", "man8/jobcast-host.8"):
+                self.assertIn(".SH NAME", Path(top, "share/man", page).read_text())
+            for script in ("bash-completion/completions/jobcast", "zsh/vendor-completions/_jobcast", "fish/vendor_completions.d/jobcast.fish"):
+                self.assertIn("check-config", Path(top, "share", script).read_text())
+            self.assertEqual(subprocess.run(["bash", "-n", f"{top}/share/bash-completion/completions/jobcast"]).returncode, 0)
+
+
 if __name__ == "__main__":
     unittest.main()
