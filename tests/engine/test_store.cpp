@@ -1,8 +1,10 @@
 // The store as the engine uses it: what was answered is there after reopening, keys are kept, nothing stale gets in.
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -10,6 +12,22 @@
 
 #include "engine/snapshot.h"
 #include "tests/engine/store_fixture.h"
+
+namespace {
+
+std::atomic<int> syncs{0};
+
+}  // namespace
+
+// SQLite's calls to these come here first, so that they can be counted.
+extern "C" [[gnu::visibility("default")]] int fsync(int fd) {
+  ++syncs;
+  return static_cast<int>(syscall(SYS_fsync, fd));
+}
+extern "C" [[gnu::visibility("default")]] int fdatasync(int fd) {
+  ++syncs;
+  return static_cast<int>(syscall(SYS_fdatasync, fd));
+}
 
 namespace {
 
@@ -351,6 +369,15 @@ void answers_come_in_the_order_of_the_calls_and_share_commits(void**) {
   assert_int_equal(store->queue_length(), 0);
 }
 
+void every_commit_reaches_the_disk_before_its_answer(void**) {
+  auto store = open_store();
+  for (int i = 1; i <= 5; ++i) {
+    const int before = syncs;
+    assert_true(insert(*store, new_job()).ok());
+    assert_true(syncs > before);
+  }
+}
+
 void a_call_from_within_an_answer_is_answered_too(void**) {
   auto store = open_store();
   const Job job = new_job();
@@ -407,6 +434,7 @@ int main() {
       cmocka_unit_test_setup(a_list_is_newest_first_filtered_and_continued, no_store_yet),
       cmocka_unit_test_setup(retention_takes_the_oldest_finished_jobs_by_count_and_by_age, no_store_yet),
       cmocka_unit_test_setup(answers_come_in_the_order_of_the_calls_and_share_commits, no_store_yet),
+      cmocka_unit_test_setup(every_commit_reaches_the_disk_before_its_answer, no_store_yet),
       cmocka_unit_test_setup(a_call_from_within_an_answer_is_answered_too, no_store_yet),
       cmocka_unit_test_setup(closing_commits_what_is_queued, no_store_yet),
       cmocka_unit_test_setup(a_write_that_fails_is_answered_and_the_next_one_works, no_store_yet),
