@@ -64,14 +64,10 @@ const char* name(On event) { return kEvents[static_cast<size_t>(event)]; }
 
 bool holds(If condition, const Job& job) {
   switch (condition) {
-    case If::always:
-      return true;
-    case If::cancel_asked:
-      return job.cancel.has_value();
-    case If::may_fail_again:
-      return job.attempt < job.max_attempts;
-    case If::may_crash_again:
-      return job.attempt < job.max_attempts && job.crashes + 1 < kCrashesMax;
+    case If::always: return true;
+    case If::cancel_asked: return job.cancel.has_value();
+    case If::may_fail_again: return job.attempt < job.max_attempts;
+    case If::may_crash_again: return job.attempt < job.max_attempts && job.crashes + 1 < kCrashesMax;
   }
   return false;
 }
@@ -169,36 +165,17 @@ Result<void> apply(Job& job, On event, const Facts& facts) {
 
   switch (event) {
     case On::insert:
-    case On::insert_later:
-      job.created_ms = facts.now.unix_ms;
-      break;
-    case On::due:
-      break;
-    case On::expire:
-      job.reason = Reason::expired;
-      break;
-    case On::start:
-      start(job, facts);
-      break;
-    case On::succeed:
-      succeed(job, facts);
-      break;
-    case On::lose_worker:
-      ++job.crashes;
-      [[fallthrough]];
+    case On::insert_later: job.created_ms = facts.now.unix_ms; break;
+    case On::due: break;
+    case On::expire: job.reason = Reason::expired; break;
+    case On::start: start(job, facts); break;
+    case On::succeed: succeed(job, facts); break;
+    case On::lose_worker: ++job.crashes; [[fallthrough]];
     case On::fail:
-    case On::cancel_done:
-      fail(job, facts, row->to);
-      break;
-    case On::drain:
-      drain(job, row->to);
-      break;
-    case On::cancel:
-      cancel(job, facts, row->to);
-      break;
-    case On::retry:
-      retry(job);
-      break;
+    case On::cancel_done: fail(job, facts, row->to); break;
+    case On::drain: drain(job, row->to); break;
+    case On::cancel: cancel(job, facts, row->to); break;
+    case On::retry: retry(job); break;
   }
   job.state = row->to;
   job.finished_ms = is_terminal(job.state) ? std::optional(facts.now.unix_ms) : std::nullopt;

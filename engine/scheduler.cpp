@@ -79,17 +79,13 @@ std::optional<Scheduler::Waiting> Scheduler::why_waiting(const JobId& id) const 
   if (found == known_.end()) return std::nullopt;
   const Known& known = found->second;
   switch (known.state) {
-    case JobState::scheduled:
-      return Waiting{"run_at", std::nullopt};
-    case JobState::retrying:
-      return Waiting{"backoff", std::nullopt};
+    case JobState::scheduled: return Waiting{"run_at", std::nullopt};
+    case JobState::retrying: return Waiting{"backoff", std::nullopt};
     case JobState::running:
     case JobState::completed:
     case JobState::failed:
-    case JobState::cancelled:
-      return std::nullopt;
-    case JobState::queued:
-      break;
+    case JobState::cancelled: return std::nullopt;
+    case JobState::queued: break;
   }
   const Queue& queue = queues_.at(known.queue);
   const auto position = place(queue, Key{known.priority, id});
