@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/closest.h"
+#include "base/json.h"
 #include "engine/cli/command.h"
 
 namespace jobcast::cli {
@@ -90,6 +91,8 @@ Result<int64_t> Invocation::integer(const char* option, int64_t fallback, int64_
 
 Result<Parsed> parse(int argc, char** argv) {
   Parsed out;
+  for (int i = 1; i < argc; ++i)  // all of it may end up in JSON
+    if (!is_utf8(argv[i])) return {Errc::invalid, "argument " + std::to_string(i) + " is not UTF-8"};
   optind = 0;  // glibc: forget any earlier parse
   std::vector<Option> common(std::begin(kEngine), std::end(kEngine));
   common.insert(common.end(), std::begin(kCommon), std::end(kCommon));

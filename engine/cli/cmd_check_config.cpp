@@ -8,6 +8,7 @@
 #include "engine/cli/demo_files.h"
 #include "engine/cli/output.h"
 #include "engine/config.h"
+#include "engine/peers.h"
 
 namespace jobcast::cli {
 namespace {
@@ -38,15 +39,19 @@ Result<void> check_hosts(const std::string& path) {
   return {Errc::invalid, path + ": jobcast-host refuses it"};
 }
 
+Result<void> check_engines(const std::string& path) {
+  const auto config = engine::read_config(path);
+  if (!config) return config.error();
+  const auto peers = engine::Peers::create(config->control_users, config->control_groups);
+  if (!peers) return peers.error();
+  return {};
+}
+
 Exit run(const Invocation& invocation) {
   Exit exit = Exit::ok;
   for (const std::string& path : invocation.operands) {
     const bool hosts = is_hosts(path);
-    Result<void> checked;
-    if (hosts)
-      checked = check_hosts(path);
-    else if (auto config = engine::read_config(path); !config)
-      checked = config.error();
+    const Result<void> checked = hosts ? check_hosts(path) : check_engines(path);
     const char* whose = hosts ? "host" : "engine";
     if (invocation.json()) {
       Json out = Json::object();

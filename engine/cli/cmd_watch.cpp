@@ -79,6 +79,7 @@ class Watch {
     const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Watched& each) { return each.id == id; });
     job->view = std::move(*view);
     job->seen_ms = now().unix_ms;
+    if (!is_terminal(job->view->state)) job->ended = false;  // somebody retried it
   }
 
   [[nodiscard]] bool all_over() const {

@@ -41,6 +41,7 @@ void options_stand_before_or_after_operands(void**) {
 
 void faults_name_the_option_and_the_remedy(void**) {
   refused({"tokne"}, "did you mean 'token'?");
+  refused({"token", "--user", "\xff"}, "argument 3 is not UTF-8");
   refused({"frobnicate"}, "there is no command 'frobnicate'");
   refused({"token", "--usr", "x"}, "there is no option --usr: did you mean --user?");
   refused({"token", "--usr=x"}, "did you mean --user?");
