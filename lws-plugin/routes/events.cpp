@@ -103,7 +103,7 @@ void follow_job(Exchange& exchange) {
     std::string owner;
     const auto event = snapshot_event(json_member(*result, "job").value_or(""), owner);
     if (!event) return exchange.respond(problem({Errc::internal, event.error().detail, {}}));
-    exchange.vhost.hub.publish(*event, now());
+    exchange.vhost.hub.fetched(event->job, event, now());
     start(who, event->job);
   });
 }

@@ -124,7 +124,7 @@ void get_job(Exchange& exchange) {
     const auto event = snapshot_event(json_member(*result, "job").value_or(""), owner);
     if (!event) return exchange.respond(problem({Errc::internal, event.error().detail, {}}));
     // Into the hub, so that a wait is told of the next change.
-    if (preferred_wait_s(exchange.request.prefer)) exchange.vhost.hub.publish(*event, now());
+    if (preferred_wait_s(exchange.request.prefer)) exchange.vhost.hub.fetched(event->job, event, now());
     const SnapshotRef known = exchange.vhost.hub.find(event->job);
     answer_known(exchange, known && known->rev >= event->rev ? known : std::make_shared<const Snapshot>(*event));
   });
