@@ -4,6 +4,7 @@
 #include "base/invariant.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "engine/program.h"
 #include "engine/snapshot.h"
 
 namespace jobcast::engine {
@@ -27,6 +28,7 @@ Result<Job> Engine::draft(const Submission& submission) {
   const auto kind = config_.kinds.find(submission.kind);
   if (kind == config_.kinds.end())
     return {Errc::invalid, "kind \"" + submission.kind + "\" is not configured; there are: " + names(config_.kinds), "kind"};
+  if (auto argv = program_argv(kind->second, submission.args_json); !argv) return argv.error();  // now rather than at its start
   Job job;
   job.kind = submission.kind;
   job.owner = submission.owner;

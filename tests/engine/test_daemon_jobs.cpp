@@ -91,7 +91,8 @@ void what_is_wrong_with_a_submit_is_said_by_name(void**) {
         Case{R"({"kind":"nope","owner":"a"})", "kind"}, Case{R"({"kind":"echo","owner":"a\u0007"})", "owner"},
         Case{long_owner.c_str(), "owner"}, Case{large_args.c_str(), "args"}, Case{large_meta.c_str(), "meta"},
         Case{R"({"kind":"echo","owner":"a","args":[1]})", "args"}, Case{R"({"kind":"echo","owner":"a","queue":"nope"})", "queue"},
-        Case{R"({"kind":"echo","owner":"a","priority":101})", "priority"},
+        Case{R"({"kind":"echo","owner":"a","priority":101})", "priority"}, Case{R"({"kind":"wait","owner":"a"})", "args.file"},
+        Case{R"({"kind":"wait","owner":"a","args":{"file":{}}})", "args.file"},
         Case{R"({"kind":"echo","owner":"a","run_at_ms":-1})", "run_at_ms"},
         Case{R"({"kind":"echo","owner":"a","max_attempts":0})", "max_attempts"},
         Case{R"({"kind":"echo","owner":"a","prioritty":1})", "prioritty"}}) {
@@ -310,7 +311,7 @@ void a_full_queue_refuses(void**) {
     ids.push_back(daemon->submit("wait", gate("full") + R"(,"queue":"tiny")"));
     if (i == 0) daemon->until(ids[0], "running");
   }
-  const Error full = daemon->error("job.submit", R"({"kind":"wait","owner":"alice","queue":"tiny"})");
+  const Error full = daemon->error("job.submit", R"({"kind":"wait","owner":"alice","queue":"tiny","args":{"file":"x"}})");
   assert_int_equal(static_cast<int>(full.code), static_cast<int>(Errc::full));
   daemon->touch("full");
   for (const auto& id : ids) daemon->until(id, "completed");
