@@ -137,12 +137,28 @@ struct Store::Impl {
     post(std::make_unique<CallOf<T>>(std::move(work), std::move(done)));
   }
 
+  // As post(), for what peers cause: refused where too much waits already.
+  template <class T>
+  void ask(typename CallOf<T>::Work work, typename CallOf<T>::Done done) {
+    auto call = std::make_unique<CallOf<T>>(std::move(work), std::move(done));
+    if (length() < kQueueMax) return post(std::move(call));
+    call->settle(Error{Errc::full, std::to_string(kQueueMax) + " calls wait for the disk: try again later", {}});
+    const std::lock_guard lock(mutex);
+    answered.push_back(std::move(call));
+    eventfd_write(ready.get(), 1);
+  }
+
   void post(std::unique_ptr<Call> call) {
     {
       const std::lock_guard lock(mutex);
       queued.push_back(std::move(call));
     }
     wake.notify_one();
+  }
+
+  [[nodiscard]] size_t length() const {
+    const std::lock_guard lock(mutex);
+    return queued.size() + in_work;
   }
 
   const std::unique_ptr<Database> database;  // the thread's alone
@@ -173,7 +189,7 @@ Result<Loaded> Store::load(size_t finished_max) {
 }
 
 void Store::insert(Job job, std::function<void(Result<Inserted>)> done) {
-  impl_->post<Inserted>([job = std::move(job)](Database& database) mutable { return database.insert(std::move(job)); }, std::move(done));
+  impl_->ask<Inserted>([job = std::move(job)](Database& database) mutable { return database.insert(std::move(job)); }, std::move(done));
 }
 
 void Store::update(const Job& job, std::optional<Attempt> attempt, std::function<void(Result<void>)> done) {
@@ -191,11 +207,11 @@ void Store::update_progress(const Job& job) {
 }
 
 void Store::get(const JobId& id, std::function<void(Result<Job>)> done) {
-  impl_->post<Job>([id](Database& database) { return database.get(id); }, std::move(done));
+  impl_->ask<Job>([id](Database& database) { return database.get(id); }, std::move(done));
 }
 
 void Store::list(ListFilter filter, std::function<void(Result<std::vector<Job>>)> done) {
-  impl_->post<std::vector<Job>>([filter = std::move(filter)](Database& database) { return database.list(filter); }, std::move(done));
+  impl_->ask<std::vector<Job>>([filter = std::move(filter)](Database& database) { return database.list(filter); }, std::move(done));
 }
 
 void Store::retain(int64_t count_max, int64_t finished_before_ms, std::function<void(Result<std::vector<JobId>>)> done) {
@@ -203,7 +219,7 @@ void Store::retain(int64_t count_max, int64_t finished_before_ms, std::function<
 }
 
 void Store::count(std::function<void(Result<std::array<int64_t, 8>>)> done) {
-  impl_->post<std::array<int64_t, 8>>([](Database& database) { return database.count(); }, std::move(done));
+  impl_->ask<std::array<int64_t, 8>>([](Database& database) { return database.count(); }, std::move(done));
 }
 
 void Store::count_boot(std::function<void(Result<uint32_t>)> done) {
@@ -223,10 +239,7 @@ void Store::deliver() {
   for (const auto& call : ready) call->answer();
 }
 
-size_t Store::queue_length() const {
-  const std::lock_guard lock(impl_->mutex);
-  return impl_->queued.size() + impl_->in_work;
-}
+size_t Store::queue_length() const { return impl_->length(); }
 
 Store::Stats Store::stats() const { return {impl_->commits.load(std::memory_order_relaxed), impl_->rows.load(std::memory_order_relaxed)}; }
 

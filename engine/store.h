@@ -1,7 +1,8 @@
 // The store: every acknowledged job, in SQLite (WAL, synchronous=FULL), on a thread of its own that commits in groups (DESIGN §4).
 // Calls are made on the loop thread and never wait; answers come back on the loop thread through deliver(), in the order of the calls.
 // Calls that wait together are committed together: they succeed together, or all fail with what befell the database (full: no space;
-// corrupt; internal). A call refused by its own fault (invalid, not_found) harms no other.
+// corrupt; internal). A call refused by its own fault (invalid, not_found) harms no other. Above kQueueMax waiting calls insert, get, list
+// and count are answered `full`, and progress is dropped; what the engine itself must keep is always taken.
 #pragma once
 
 #include <array>
@@ -77,7 +78,7 @@ class Store {
   [[nodiscard]] int ready_fd() const;  // readable when deliver() has something
   void deliver();                      // runs the finished calls' `done`
 
-  [[nodiscard]] size_t queue_length() const;  // callers refuse submits above kQueueMax
+  [[nodiscard]] size_t queue_length() const;
   static constexpr size_t kQueueMax = 8192;
   struct Stats {
     uint64_t commits = 0, rows = 0;

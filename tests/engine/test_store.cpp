@@ -378,6 +378,24 @@ void every_commit_reaches_the_disk_before_its_answer(void**) {
   }
 }
 
+void too_many_calls_are_refused_but_never_an_update(void**) {
+  auto store = open_store();
+  Job job;
+  for (int i = 0; i < 20; ++i) assert_true(insert(*store, job = new_job()).ok());  // so that a list takes longer than asking for it
+  size_t good = 0, full = 0;
+  std::optional<Result<void>> updated;
+  constexpr size_t kCalls = Store::kQueueMax * 4;
+  for (size_t i = 0; i < kCalls; ++i) {
+    if (i == kCalls - 1) store->update(job, std::nullopt, [&](auto result) { updated.emplace(std::move(result)); });
+    store->list({}, [&](auto result) { ++(result.ok() ? good : full); });
+    assert_true(store->queue_length() <= Store::kQueueMax + 1);
+  }
+  deliver_until(*store, [&] { return good + full == kCalls && updated; });
+  assert_true(updated->ok());
+  assert_true(good > 0);
+  assert_true(full > 0);
+}
+
 void a_call_from_within_an_answer_is_answered_too(void**) {
   auto store = open_store();
   const Job job = new_job();
@@ -435,6 +453,7 @@ int main() {
       cmocka_unit_test_setup(retention_takes_the_oldest_finished_jobs_by_count_and_by_age, no_store_yet),
       cmocka_unit_test_setup(answers_come_in_the_order_of_the_calls_and_share_commits, no_store_yet),
       cmocka_unit_test_setup(every_commit_reaches_the_disk_before_its_answer, no_store_yet),
+      cmocka_unit_test_setup(too_many_calls_are_refused_but_never_an_update, no_store_yet),
       cmocka_unit_test_setup(a_call_from_within_an_answer_is_answered_too, no_store_yet),
       cmocka_unit_test_setup(closing_commits_what_is_queued, no_store_yet),
       cmocka_unit_test_setup(a_write_that_fails_is_answered_and_the_next_one_works, no_store_yet),
