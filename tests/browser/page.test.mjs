@@ -45,19 +45,25 @@ test('the address loses its token and the badge says Live', async () => {
 });
 
 test('a submitted job shows live progress, then its equities', async () => {
-  const row = await submit(['AsAhKsKh', '8c7d6c5d', 'QdJdTc9c']);
+  const row = await submit(['AsAhKsKh', '8c7d6c5d', 'QdJdTc9c'], 'monte-carlo', 100_000_000);
   const bar = row.locator('[role=progressbar]');
   const seen = new Set();
   await until('it completes', async () => {
     const value = await bar.getAttribute('aria-valuenow');
     if (value !== null) seen.add(Number(value));
-    if (seen.size === 4) await picture('page');
     return (await row.getAttribute('data-state')) === 'completed';
   }, 60000);
   assert.ok(seen.size > 3, `the bar moved: ${[...seen]}`);
   assert.deepEqual([...seen], [...seen].sort((a, b) => a - b));
   await row.locator('table.equity').waitFor();
   assert.match(await row.locator('table.equity').innerText(), /AsAhKsKh\s+\d+\.\d\d %/);
+  await submit(['AsAhKsKh', '8c7d6c5d']);  // exact: over before one sees it move
+  const third = await submit(['As2sKhQh', 'JdTd9c8c'], 'monte-carlo', 300_000_000);
+  await until('a third of it', async () => Number(await third.locator('[role=progressbar]').getAttribute('aria-valuenow')) > 33);
+  await picture('page');
+  await page.emulateMedia({colorScheme: 'dark'});
+  await picture('page-dark');
+  await page.emulateMedia({colorScheme: 'light'});
 });
 
 test('bad cards are refused in words that name the card', async () => {
