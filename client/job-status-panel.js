@@ -32,8 +32,8 @@ li[data-state=completed] .bar i { background: var(--ok); } li[data-state=failed]
 .bar[data-unknown] i { width: 30%; animation: slide 1.4s ease-in-out infinite; }
 @keyframes slide { from { margin-left: -30%; } to { margin-left: 100%; } }
 @media (prefers-reduced-motion: reduce) { .bar i { transition: none; } .bar[data-unknown] i { animation: none; } }
-.facts { display: flex; flex-wrap: wrap; gap: .2rem 1rem; color: var(--quiet); font-size: .85rem; font-variant-numeric: tabular-nums; align-items: center; }
-.facts .space { flex: 1; } .error { color: var(--bad); font-size: .9rem; margin: .3rem 0 0; overflow-wrap: anywhere; } .result { margin: .5rem 0 0; overflow-x: auto; }
+.facts { display: flex; gap: 1rem; color: var(--quiet); font-size: .85rem; font-variant-numeric: tabular-nums; align-items: center; }
+.facts > span { flex: 1; min-width: 0; overflow-wrap: anywhere; } .facts button { flex: none; } .error { color: var(--bad); font-size: .9rem; margin: .3rem 0 0; overflow-wrap: anywhere; } .result { margin: .5rem 0 0; overflow-x: auto; }
 button { font: inherit; font-size: .85rem; padding: .15rem .7rem; border-radius: 7px; border: 1px solid var(--line); background: none; color: inherit; cursor: pointer; }
 button:hover { border-color: var(--accent); } button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; } button:disabled { opacity: .5; cursor: default; }
 .empty, .stale { color: var(--quiet); } .stale { margin: 0 0 .6rem; color: var(--warn); } [hidden] { display: none !important; }
@@ -44,8 +44,9 @@ const BADGES = {closed: 'Not connected', connecting: 'Connecting…', live: 'Liv
 const WAITING = {queue_full: 'waiting for a place', owner_limit: 'your limit is reached', paused: 'queue is paused', run_at: 'scheduled for later',
                  dependency: 'waiting for another job', backoff: 'waiting to try again'};
 
-/** 9500 → "10 s", 125000 → "2 min 5 s". */
+/** 33 → "33 ms", 9500 → "10 s", 125000 → "2 min 5 s". */
 export function duration(ms) {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   const s = Math.max(0, Math.round(ms / 1000));
   if (s < 60) return `${s} s`;
   if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
@@ -65,7 +66,7 @@ function facts(job) {
   if (p.rate != null && !isTerminal(job)) out.push(`${compact.format(p.rate)}/s`);
   if (p.eta_ms != null && !isTerminal(job)) out.push(`${duration(p.eta_ms)} left`);
   if (p.message && !isTerminal(job)) out.push(p.message);
-  if (job.started_at && job.finished_at) out.push(`took ${((Date.parse(job.finished_at) - Date.parse(job.started_at)) / 1000).toFixed(1)} s`);
+  if (job.started_at && job.finished_at) out.push(`took ${duration(Date.parse(job.finished_at) - Date.parse(job.started_at))}`);
   if (job.max_attempts > 1 && job.attempt > 0) out.push(`attempt ${job.attempt} of ${job.max_attempts}`);
   if (job.reason && job.state !== 'completed') out.push(`reason: ${job.reason.replace('_', ' ')}`);
   return out;
@@ -197,7 +198,7 @@ export class JobStatusPanel extends HTMLElement {
     const retry = element('button', 'retry', 'Run again');
     cancel.onclick = () => this.#act(cancel, row, () => this.#client.cancel(job.job_id));
     retry.onclick = () => this.#act(retry, row, () => this.#client.retry(job.job_id));
-    line.append(text, element('span', 'space'), cancel, retry);
+    line.append(text, cancel, retry);
     const error = element('p', 'error');
     const result = element('div', 'result');
     li.append(top, bar, line, error, result);
