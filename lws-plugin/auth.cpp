@@ -1,6 +1,7 @@
 #include "lws-plugin/auth.h"
 
 #include <jwt.h>
+#include <openssl/err.h>
 #include <openssl/sha.h>
 #include <sys/stat.h>
 
@@ -93,6 +94,7 @@ bool signed_with(const Key& key, std::string_view token) {
   const int failed = jwt_decode(&decoded, std::string(token).c_str(), reinterpret_cast<const unsigned char*>(key.bytes.data()),
                                 static_cast<int>(key.bytes.size()));
   const Handle<jwt_t, jwt_free> jwt(decoded);
+  ERR_clear_error();  // what libjwt leaves there would be taken for the next TLS connection's fault
   return failed == 0 && jwt && jwt_get_alg(jwt.get()) == libjwt_alg(key.alg);
 }
 

@@ -2,6 +2,7 @@
 #include "lws-plugin/auth.h"
 
 #include <jwt.h>
+#include <openssl/err.h>
 
 #include "base/log.h"
 #include "lws-plugin/auth_token.h"
@@ -173,6 +174,15 @@ void a_wrong_signature_is_refused(void** state) {
   assert_true(r.invalid(unsigned_part(kEs, kAlice) + "." + base64url(std::string(64, '\0'))));
   assert_true(r.invalid(unsigned_part(kEs, kAlice) + "." + base64url(signed_by(unsigned_part(kEs, kAlice), r.ec.get()) + "x")));
   assert_true(r.good(token));
+}
+
+void a_bad_signature_leaves_no_openssl_error_behind_for_tls_to_find(void** state) {
+  Room& r = room_of(state);
+  r.use({"RS256:" + r.files.write("r.pem", pem(r.rsa.get())), "ES256:" + r.files.write("e.pem", pem(r.ec.get()))});
+  assert_true(r.invalid(unsigned_part(kRs, kAlice) + "." + base64url(std::string(256, 'x'))) && r.past_the_gate);
+  assert_true(r.invalid(unsigned_part(kEs, kAlice) + "." + base64url(std::string(64, 'x'))) && r.past_the_gate);
+  assert_true(r.invalid(unsigned_part(kEs, kAlice) + "." + base64url("x")) && r.past_the_gate);
+  assert_int_equal(ERR_peek_error(), 0);
 }
 
 void an_enormous_token_is_refused_at_once(void** state) {
@@ -498,6 +508,7 @@ int main() {
       ROOM(alg_none_and_other_algorithms_are_refused),
       ROOM(a_token_without_a_signature_is_refused),
       ROOM(a_wrong_signature_is_refused),
+      ROOM(a_bad_signature_leaves_no_openssl_error_behind_for_tls_to_find),
       ROOM(an_enormous_token_is_refused_at_once),
       ROOM(duplicate_keys_are_refused),
       ROOM(header_names_are_matched_exactly),
