@@ -83,6 +83,7 @@ Result<void> AttemptProcess::spawn(const Job& job) {
   plan.descriptors = {nothing.get(), out.get(), err.get(), args.get(), result_.get(), ends.latch.get(), ends.doorbell.get()};
   plan.limits = program_limits(kind_);
   plan.cgroup = cgroup_.fd();
+  plan.use_clone3 = around_.use_pidfds;
   auto spawned = spawn_at_gate(plan);
   if (!spawned) {
     cgroup_.remove();

@@ -41,7 +41,7 @@ class LauncherObserver {
 
 struct LauncherOptions {  // both off: as where the kernel or a sandbox does not offer them
   bool use_cgroups = true;
-  bool use_pidfds = true;
+  bool use_pidfds = true;  // and clone3
 };
 
 class Launcher {

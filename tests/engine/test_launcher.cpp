@@ -18,7 +18,7 @@ void assert_text(const std::string& text, const std::string& part) {
 }
 
 void an_exit_status_is_told_with_the_last_line_of_stderr(void**) {
-  for (const LauncherOptions options : {LauncherOptions{}, kPlain}) {
+  for (const LauncherOptions options : {LauncherOptions{}, LauncherOptions{true, false}, kPlain}) {
     Engine engine(options);
     Outcome outcome = engine.run_shell("exit 0");
     assert_true(outcome.success);
@@ -215,7 +215,7 @@ void nothing_of_the_program_runs_before_the_gate_opens(void**) {
 }
 
 void an_abandoned_child_goes_without_a_trace(void**) {
-  for (const LauncherOptions options : {LauncherOptions{}, kPlain}) {
+  for (const LauncherOptions options : {LauncherOptions{}, LauncherOptions{true, false}, kPlain}) {
     Engine engine(options);
     const auto job = engine.job();
     const auto attempt = engine.launcher->prepare(job, Engine::shell("exit 0"));

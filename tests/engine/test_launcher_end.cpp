@@ -12,10 +12,10 @@ namespace {
 using namespace jobcast::engine;
 using namespace jobcast::engine::test;
 
-constexpr LauncherOptions kBoth[] = {LauncherOptions{}, kPlain};
+constexpr LauncherOptions kAll[] = {LauncherOptions{}, {true, false}, kPlain};  // all, a kernel without clone3 and pidfds, nothing
 
 void a_timeout_ends_the_job_with_its_reason(void**) {
-  for (const auto& options : kBoth) {
+  for (const auto& options : kAll) {
     Engine engine(options);
     KindConfig kind = Engine::program({"/bin/sleep", "1000"});
     kind.timeout_ms = 50;
@@ -96,7 +96,7 @@ void a_job_cancelled_at_its_gate_ends_by_the_ladder(void**) {
 }
 
 void grandchildren_do_not_outlive_their_job(void**) {
-  for (const auto& options : kBoth)
+  for (const auto& options : kAll)
     for (const char* how : {"grandchild", "hidden-grandchild"}) {
       Engine engine(options);
       const auto job = engine.job();
@@ -118,7 +118,7 @@ void the_rest_of_the_group_goes_with_the_main_process(void**) {
 }
 
 void a_cancel_ends_grandchildren_in_other_sessions_too(void**) {
-  for (const auto& options : kBoth) {
+  for (const auto& options : kAll) {
     Engine engine(options);
     KindConfig kind = Engine::helper({"grandchild-and-stay", engine.dir.path + "/pid"});
     kind.progress = ProgressSource::none;
@@ -146,7 +146,7 @@ void one_jobs_end_leaves_another_jobs_strays_alone(void**) {
 }
 
 void three_hundred_grandchildren_in_sessions_of_their_own_are_swept_up(void**) {
-  for (const auto& options : kBoth) {
+  for (const auto& options : kAll) {
     Engine engine(options);
     assert_true(engine.run(Engine::helper({"many-grandchildren", "300"})).success);
     for (const pid_t child : own_children()) assert_false(alive(child));
@@ -187,6 +187,17 @@ void output_is_drained_to_the_end(void**) {
   }
 }
 
+void a_program_may_close_all_that_it_was_given(void**) {
+  Engine engine;
+  const auto job = engine.job();
+  const auto attempt = engine.start(
+      job, Engine::shell("exec 0<&- 1>&- 2>&- 3<&- 4>&- 5>&- 6>&-; until [ -e " + engine.dir.path + "/go ]; do sleep 0.01; done; exit 4"));
+  engine.until("its silence", [&, fds = "/proc/" + std::to_string(attempt.pid) + "/fd"] { return std::filesystem::is_empty(fds); });
+  engine.loop.turn(0);
+  std::ofstream(engine.dir.path + "/go") << "x";
+  assert_int_equal(engine.finish(job).exit_code.value(), 4);
+}
+
 void a_scribbling_flooding_worker_disturbs_nobody(void**) {
   Engine engine({}, 20);
   const auto hostile = engine.job();
@@ -218,7 +229,7 @@ void no_control_group_and_no_process_is_left(void**) {
 }
 
 void a_launcher_that_goes_kills_what_runs(void**) {
-  for (const auto& options : kBoth) {
+  for (const auto& options : kAll) {
     Engine engine(options);
     const auto one = engine.start(engine.job(), Engine::program({"/bin/sleep", "1000"}));
     const auto two = engine.launcher->prepare(engine.job(), Engine::program({"/bin/sleep", "1000"}));
@@ -248,6 +259,7 @@ int main() {
       cmocka_unit_test(adopted_zombies_of_a_running_job_are_reaped),
       cmocka_unit_test(who_holds_the_pipes_open_cannot_delay_the_end),
       cmocka_unit_test(output_is_drained_to_the_end),
+      cmocka_unit_test(a_program_may_close_all_that_it_was_given),
       cmocka_unit_test(a_scribbling_flooding_worker_disturbs_nobody),
       cmocka_unit_test(no_control_group_and_no_process_is_left),
       cmocka_unit_test(a_launcher_that_goes_kills_what_runs),
