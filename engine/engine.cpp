@@ -194,7 +194,7 @@ void Engine::adopt(Loaded loaded) {
     on_orphan_gone(unproven);
   }
   publisher_.flush();
-  set_retain_timer(kRetainSoonMs);
+  set_retain_timer(0);
 }
 
 void Engine::on_progress(const JobId& id, uint64_t fence, const Progress& raw) {
