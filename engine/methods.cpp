@@ -27,8 +27,10 @@ JobId read_id(Fields& in) {
   return id.value_or(JobId{});
 }
 
+// "" where none was given, which stands for whoever owns it: an empty one must not be taken for that.
 std::string read_owner(Fields& in) {
-  std::string owner = in.string("owner", "", kOwnerBytesMax);
+  if (!in.has("owner")) return "";
+  std::string owner = in.required_string("owner", kOwnerBytesMax);
   if (has_control_characters(owner)) in.fail("owner", "must not contain control characters");
   return owner;
 }

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <regex>
 #include <set>
 #include <string>
 
@@ -110,6 +112,8 @@ void wrong_parameters_of_the_other_methods_are_refused(void**) {
                                        {"job.list", R"({"limit":201})"},
                                        {"job.list", R"({"states":["done"]})"},
                                        {"job.list", R"({"cursor":"7"})"},
+                                       {"job.list", R"({"owner":""})"},
+                                       {"job.get", R"({"job_id":"0192f0c1-0000-7000-8000-000000000000","owner":""})"},
                                        {"job.cancel", R"({"id":"x"})"},
                                        {"job.log", R"({"job_id":"0192f0c1-0000-7000-8000-000000000000","limit":0})"},
                                        {"queue.list", R"({"x":1})"},
@@ -406,6 +410,39 @@ void the_stats_add_up(void**) {
   assert_string_equal(text(after.view().get("epoch")).c_str(), epoch);
 }
 
+// docs/control-protocol.md, held against the running engine.
+void the_document_names_every_parameter_and_every_figure(void**) {
+  const char* const source = getenv("JOBCAST_SOURCE");
+  const auto document = read_file(std::string(source ? source : ".") + "/docs/control-protocol.md", 1 << 20);
+  assert_true(document.ok());
+  const std::regex method(R"(### ([a-z._]+)\n`\{([^}]*)\}` →)"), word(R"(([a-z_]+)\??)");
+  unsigned methods = 0;
+  for (auto it = std::sregex_iterator(document->begin(), document->end(), method); it != std::sregex_iterator(); ++it, ++methods) {
+    const std::string name = (*it)[1], parameters = std::regex_replace(std::string((*it)[2]), std::regex(":[^,}]*"), "");
+    for (auto p = std::sregex_iterator(parameters.begin(), parameters.end(), word); p != std::sregex_iterator(); ++p) {
+      std::string params = "{\"" + std::string((*p)[1]) + "\":null";  // known, as if it were not given
+      if (parameters.starts_with("job_id") && (*p)[1] != "job_id") params += R"(,"job_id":"0192f0c1-0000-7000-8000-000000000000")";
+      if (name == "job.submit" && (*p)[1] != "kind" && (*p)[1] != "owner") params += R"(,"kind":"echo","owner":"reader")";
+      params += "}";
+      const auto answer = daemon->client().call(name, *Json::parse(params));
+      if (!answer && answer.error().detail.find("not known") != std::string::npos)
+        fail_msg("%s does not know %s", name.c_str(), params.c_str());
+    }
+  }
+  assert_int_equal(methods, 10);
+
+  const size_t start = document->find("`{version, pid"), end = document->find("}}`", start);
+  const std::string shape = document->substr(start, end - start);
+  std::set<std::string> documented, real;
+  for (auto w = std::sregex_iterator(shape.begin(), shape.end(), word); w != std::sregex_iterator(); ++w) documented.insert((*w)[1]);
+  const Json stats = daemon->result("engine.stats", "{}");
+  for (JsonView one = stats.view().first(); one.exists(); one = one.next()) {
+    real.emplace(one.key());
+    for (JsonView inner = one.first(); inner.exists(); inner = inner.next()) real.emplace(inner.key());
+  }
+  assert_true(documented == real);
+}
+
 void the_socket_and_the_state_are_closed_to_others(void**) {
   struct stat info {};
   assert_int_equal(stat(daemon->socket().c_str(), &info), 0);
@@ -441,6 +478,7 @@ int main() {
       cmocka_unit_test(one_attachment_a_connection),
       cmocka_unit_test(every_reader_has_a_place_until_there_is_none),
       cmocka_unit_test(the_stats_add_up),
+      cmocka_unit_test(the_document_names_every_parameter_and_every_figure),
       cmocka_unit_test(the_socket_and_the_state_are_closed_to_others),
   };
   return cmocka_run_group_tests(tests, start_daemon, stop_daemon);
