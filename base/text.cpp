@@ -19,13 +19,6 @@ size_t utf8_length(std::string_view text, size_t at) {
   return 0;
 }
 
-std::string_view utf8_prefix(std::string_view text, size_t bytes_max) {
-  if (text.size() <= bytes_max) return text;
-  size_t end = bytes_max;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-  return text.substr(0, end);
-}
-
 std::string to_utf8(std::string_view bytes, size_t bytes_max) {
   constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
   std::string out;

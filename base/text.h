@@ -10,9 +10,6 @@ namespace jobcast {
 // Length of the well-formed character at `at` (no surrogates, no overlong forms, at most U+10FFFF, not NUL); 0 where there is none.
 [[nodiscard]] size_t utf8_length(std::string_view text, size_t at);
 
-// The longest start of `text` that has at most `bytes_max` bytes and does not end inside a character.
-[[nodiscard]] std::string_view utf8_prefix(std::string_view text, size_t bytes_max);
-
 // `bytes` with each byte that belongs to no character replaced by U+FFFD, cut at a character's end to at most `bytes_max`.
 [[nodiscard]] std::string to_utf8(std::string_view bytes, size_t bytes_max = std::string_view::npos);
 

@@ -56,12 +56,6 @@ void length_of_a_character_is_0_where_there_is_none(void**) {
   assert_int_equal(jobcast::utf8_length(text, 12), 0);
 }
 
-void prefix_ends_between_characters(void**) {
-  const std::string text = "aö€🂡";
-  const size_t ends[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 10};
-  for (size_t bytes = 0; bytes < std::size(ends); ++bytes) assert_int_equal(jobcast::utf8_prefix(text, bytes).size(), ends[bytes]);
-}
-
 void any_bytes_become_text_within_the_limit(void**) {
   assert_string_equal(jobcast::to_utf8("plain ö").c_str(), "plain ö");
   assert_string_equal(jobcast::to_utf8("a\xff\xc3z").c_str(), "a\uFFFD\uFFFDz");
@@ -81,7 +75,6 @@ int main() {
       cmocka_unit_test(tricky_utf8_is_judged_rightly),
       cmocka_unit_test(what_a_stranger_wrote_is_made_printable),
       cmocka_unit_test(length_of_a_character_is_0_where_there_is_none),
-      cmocka_unit_test(prefix_ends_between_characters),
       cmocka_unit_test(any_bytes_become_text_within_the_limit),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
