@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <regex>
 #include <set>
 #include <string>
 
@@ -410,31 +409,43 @@ void the_stats_add_up(void**) {
   assert_string_equal(text(after.view().get("epoch")).c_str(), epoch);
 }
 
+// Names in a shape such as `{job_id, states?: [string], limit?: 1–200 (50)}`: what stands behind `{` or `,`.
+std::vector<std::string> names_in(std::string_view shape) {
+  std::vector<std::string> out;
+  for (size_t at = 0; at < shape.size(); ++at) {
+    if (shape[at] != '{' && shape[at] != ',') continue;
+    const size_t start = shape.find_first_not_of(" \n", at + 1);
+    const size_t end = start == std::string_view::npos ? start : shape.find_first_not_of("abcdefghijklmnopqrstuvwxyz_", start);
+    if (end != std::string_view::npos && end > start) out.emplace_back(shape.substr(start, end - start));
+  }
+  return out;
+}
+
 // docs/control-protocol.md, held against the running engine.
 void the_document_names_every_parameter_and_every_figure(void**) {
   const char* const source = getenv("JOBCAST_SOURCE");
   const auto document = read_file(std::string(source ? source : ".") + "/docs/control-protocol.md", 1 << 20);
   assert_true(document.ok());
-  const std::regex method(R"(### ([a-z._]+)\n`\{([^}]*)\}` →)"), word(R"(([a-z_]+)\??)");
   unsigned methods = 0;
-  for (auto it = std::sregex_iterator(document->begin(), document->end(), method); it != std::sregex_iterator(); ++it, ++methods) {
-    const std::string name = (*it)[1], parameters = std::regex_replace(std::string((*it)[2]), std::regex(":[^,}]*"), "");
-    for (auto p = std::sregex_iterator(parameters.begin(), parameters.end(), word); p != std::sregex_iterator(); ++p) {
-      std::string params = "{\"" + std::string((*p)[1]) + "\":null";  // known, as if it were not given
-      if (parameters.starts_with("job_id") && (*p)[1] != "job_id") params += R"(,"job_id":"0192f0c1-0000-7000-8000-000000000000")";
-      if (name == "job.submit" && (*p)[1] != "kind" && (*p)[1] != "owner") params += R"(,"kind":"echo","owner":"reader")";
-      params += "}";
-      const auto answer = daemon->client().call(name, *Json::parse(params));
+  for (size_t at = document->find("\n### "); at != std::string::npos; at = document->find("\n### ", at + 1), ++methods) {
+    const size_t name_at = at + 5, line = document->find('\n', name_at);
+    const std::string method = document->substr(name_at, line - name_at), shape = document->substr(line, document->find("→", line) - line);
+    for (const std::string& parameter : names_in(shape)) {
+      std::string params = "{\"" + parameter + "\":null";  // known, as if it were not given
+      if (shape.find("{job_id") != std::string::npos && parameter != "job_id")
+        params += R"(,"job_id":"0192f0c1-0000-7000-8000-000000000000")";
+      if (method == "job.submit" && parameter != "kind" && parameter != "owner") params += R"(,"kind":"echo","owner":"reader")";
+      const auto answer = daemon->client().call(method, *Json::parse(params + "}"));
       if (!answer && answer.error().detail.find("not known") != std::string::npos)
-        fail_msg("%s does not know %s", name.c_str(), params.c_str());
+        fail_msg("%s does not know %s", method.c_str(), parameter.c_str());
     }
   }
   assert_int_equal(methods, 10);
 
-  const size_t start = document->find("`{version, pid"), end = document->find("}}`", start);
-  const std::string shape = document->substr(start, end - start);
-  std::set<std::string> documented, real;
-  for (auto w = std::sregex_iterator(shape.begin(), shape.end(), word); w != std::sregex_iterator(); ++w) documented.insert((*w)[1]);
+  const size_t start = document->find("{version, pid");
+  const auto listed = names_in(std::string_view(*document).substr(start, document->find("}}`", start) + 1 - start));
+  const std::set<std::string> documented(listed.begin(), listed.end());
+  std::set<std::string> real;
   const Json stats = daemon->result("engine.stats", "{}");
   for (JsonView one = stats.view().first(); one.exists(); one = one.next()) {
     real.emplace(one.key());
