@@ -10,9 +10,10 @@ namespace jobcast::plugin {
 namespace {
 
 constexpr size_t kHeadBytes = 8192;
-constexpr size_t kChunkBytes = 32 << 10;      // of a body, at one go
-constexpr int kAnswerTimeoutS = 30;           // for a client to take the whole of a finite answer
-constexpr lws_usec_t kDiscardUs = 2'000'000;  // so long an answered-too-early body is read on, that the answer is not lost to a reset
+constexpr size_t kChunkBytes = 32 << 10;          // of a body, at one go
+constexpr int kAnswerTimeoutS = 30;               // for a client to take the whole of a finite answer
+constexpr lws_usec_t kPipelinedWaitUs = 250'000;  // for the engine's answer while lws spins on what is pipelined behind
+constexpr lws_usec_t kDiscardUs = 2'000'000;      // so long an answered-too-early body is read on, that the answer is not lost to a reset
 
 }  // namespace
 
@@ -35,6 +36,7 @@ int Exchange::on_request() {
   }
   if (!request.content_length.empty()) {
     const auto length = parse_length(request.content_length);
+    body_pending_ = !length && posts;
     if (!length) return refuse_unread(problem(400, "invalid", "Content-Length must be one whole number", "Content-Length"));
     if (*length > vhost.options.body_bytes_max) {
       body_pending_ = true;
@@ -42,7 +44,7 @@ int Exchange::on_request() {
     }
     if (*length > 0 || request.method == Method::post) {
       body_pending_ = true;
-      lws_set_timer_usecs(wsi_, lws_usec_t{vhost.options.body_time_ms} * 1000);
+      set_deadline(lws_usec_t{vhost.options.body_time_ms} * 1000);
       return 0;
     }
   } else if (posts) {
@@ -54,7 +56,7 @@ int Exchange::on_request() {
 
 int Exchange::refuse_unread(HttpResponse response) {
   close_after_ = true;
-  if (body_pending_) lws_set_timer_usecs(wsi_, kDiscardUs);
+  if (body_pending_) set_deadline(kDiscardUs);
   respond(std::move(response));
   return 0;
 }
@@ -69,17 +71,24 @@ int Exchange::on_body(std::string_view bytes) {
 int Exchange::on_body_end() {
   if (!body_pending_) return 0;  // lws says it again for whatever was pipelined behind the body
   body_pending_ = false;
-  lws_set_timer_usecs(wsi_, LWS_SET_TIMER_USEC_CANCEL);
+  deadline_us_ = 0;
   if (state_ == State::discarding) return -1;
   if (state_ == State::body) dispatch();
   return 0;
 }
 
+// lws has one timer a connection, and its own way to cancel it makes it fire.
+void Exchange::set_deadline(lws_usec_t us) {
+  deadline_us_ = lws_now_usecs() + us;
+  lws_set_timer_usecs(wsi_, us);
+}
+
 int Exchange::on_timer() {
-  if (state_ == State::discarding) return -1;
+  if (deadline_us_ == 0 || lws_now_usecs() < deadline_us_) return 0;
+  if (state_ == State::discarding || state_ == State::waiting) return -1;
   if (state_ != State::body) return 0;
   ++vhost.counters.bodies_late;
-  lws_set_timer_usecs(wsi_, kDiscardUs);
+  set_deadline(kDiscardUs);
   close_after_ = true;
   respond(problem(408, "retry", "the body did not come in time"));
   return 0;
@@ -88,12 +97,28 @@ int Exchange::on_timer() {
 void Exchange::dispatch() {
   state_ = State::waiting;
   handle(*this);
-  if (!wants_write_) stop_reading();
+  if (wants_write_) return;
+  if (input_buffered(wsi_))
+    request_writable();  // its own bytes are used up by then
+  else
+    lws_rx_flow_control(wsi_, 0);
 }
 
-// While an answer is awaited nothing more is read: lws 4.1 would spin on what comes meanwhile. But so long as reading is stopped it does
-// not write either, nor flush what it has buffered.
-void Exchange::stop_reading() { lws_rx_flow_control(wsi_, 0); }
+// Nothing is to be written for now. While an answer is awaited nothing more is read: lws 4.1 would spin on what comes meanwhile. But so
+// long as reading is stopped it does not write either, nor flush; and it cannot be stopped while there are bytes that it has read already.
+int Exchange::rest() {
+  if (lws_partial_buffered(wsi_)) return 0;  // lws calls again
+  if (!input_buffered(wsi_)) {
+    lws_rx_flow_control(wsi_, 0);
+    return 0;
+  }
+  if (state_ == State::streaming) return -1;
+  if (holder_)
+    holder_->give_up();
+  else
+    set_deadline(kPipelinedWaitUs);
+  return 0;
+}
 
 void Exchange::request_writable() {
   wants_write_ = true;
@@ -193,11 +218,18 @@ int Exchange::on_writable() {
     case State::waiting:
     case State::streaming:
       if (holder_ && holder_->on_writable() != 0) return -1;
-      if (!wants_write_ && !lws_partial_buffered(wsi_)) stop_reading();
-      return 0;
+      return wants_write_ ? 0 : rest();
     case State::answering: return send_answer();
   }
   return 0;
+}
+
+int Exchange::finish_early() {
+  close_after_ = true;
+  if (state_ != State::answering) return -1;
+  if (!head_sent_ && write_head(response_, true) != 0) return -1;
+  if (request.method != Method::head && sent_ < response_.body.size()) (void)write(std::string_view(response_.body).substr(sent_));
+  return -1;  // lws sends what it has first
 }
 
 int Exchange::send_answer() {

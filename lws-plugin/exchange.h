@@ -20,6 +20,8 @@ class Holder {
   virtual ~Holder() = default;
   // The socket takes bytes. Nonzero: end the connection.
   [[nodiscard]] virtual int on_writable() { return 0; }
+  // It cannot be kept open: answer now.
+  virtual void give_up() {}
   // Called about four times a second.
   virtual void on_look(const Time&) {}
 };
@@ -37,6 +39,9 @@ class Exchange {
   int on_body_end();
   int on_writable();
   int on_timer();
+  // Another request came before this one was answered.
+  [[nodiscard]] bool unfinished() const { return state_ != State::discarding; }
+  int finish_early();
 
   // The answer. Once; sent when the socket takes it.
   void respond(HttpResponse response);
@@ -64,7 +69,8 @@ class Exchange {
   void read_request();
   [[nodiscard]] int refuse_unread(HttpResponse response);
   void dispatch();
-  void stop_reading();
+  void set_deadline(lws_usec_t us);
+  [[nodiscard]] int rest();
   [[nodiscard]] int send_answer();
   [[nodiscard]] int write_head(const HttpResponse& response, bool with_length);
   [[nodiscard]] int finish();
@@ -77,6 +83,7 @@ class Exchange {
   bool counted_held_ = false;
   HttpResponse response_;
   size_t sent_ = 0;
+  lws_usec_t deadline_us_ = 0;
   EngineLink::CallId call_ = 0;
   std::unique_ptr<Holder> holder_;
 };

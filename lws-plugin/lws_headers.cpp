@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/log.h"
+
 namespace jobcast::plugin {
 
 std::string header(lws* wsi, lws_token_indexes token) {
@@ -25,6 +27,17 @@ std::string custom_header(lws* wsi, const char* name_with_colon) {
   const size_t start = text.find_first_not_of(" \t");
   if (start == std::string::npos) return {};
   return text.substr(start, text.find_last_not_of(" \t") - start + 1);
+}
+
+// There is no call for it. But the loop does not sleep while a connection has such bytes, unless that connection is not to be read.
+bool input_buffered(lws* wsi) {
+  lws_context* context = lws_get_context(wsi);
+  if (lws_service_adjust_timeout(context, 1, 0) != 0) return false;
+  lws_rx_flow_control(wsi, 0);
+  const bool others = lws_service_adjust_timeout(context, 1, 0) == 0;
+  lws_rx_flow_control(wsi, 1);
+  if (others) log::info("pipelining_unclear");  // it cannot be told apart: the careful answer
+  return true;
 }
 
 bool is_h2(lws* wsi) { return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0; }

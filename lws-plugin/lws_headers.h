@@ -1,4 +1,4 @@
-// Copies a request's words out of lws's header table. Service thread only.
+// What lws knows of a request: copies of its words, and whether more has come behind it. Service thread only.
 #pragma once
 
 #include <libwebsockets.h>
@@ -13,6 +13,8 @@ namespace jobcast::plugin {
 [[nodiscard]] std::string custom_header(lws* wsi, const char* name_with_colon);
 // All of `request` but its body. Works for upgrades too.
 void read_http_request(lws* wsi, HttpRequest& request);
+// lws holds bytes of this connection that it has read but not yet used up: a request pipelined behind another, its own included.
+[[nodiscard]] bool input_buffered(lws* wsi);
 // The request came by HTTP/2.
 [[nodiscard]] bool is_h2(lws* wsi);
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr size_t kWriteBytes = 16 << 10;
 constexpr int kCloseTimeoutS = 5;
+constexpr std::string_view kPing = "jobcast";  // lws 4.1 does not tell of an empty pong
 
 // The handshake's refusal: the role is ws already, so the bytes are sent as they are.
 void refuse(Vhost& vhost, lws* wsi, const HttpResponse& response) {
@@ -108,13 +109,18 @@ void WsConnection::heard() {
 
 int WsConnection::on_receive(std::string_view bytes) {
   heard();
-  if (closing_) return 0;
-  if (lws_frame_is_binary(wsi_)) return close_with(1003, "text frames only");
+  if (close_code_) return 0;
+  if (lws_frame_is_binary(wsi_)) {
+    close_with(1003, "text frames only");
+    return 0;
+  }
   if (lws_remaining_packet_payload(wsi_) == 0) ++fragments_;
   if (message_.size() + bytes.size() + lws_remaining_packet_payload(wsi_) > vhost_.options.hub.message_bytes_max ||
       fragments_ > vhost_.options.fragments_max) {
     ++vhost_.counters.ws_too_big;
-    return close_with(1009, "the message is too big");
+    message_ = {};
+    close_with(1009, "the message is too big");
+    return 0;
   }
   const bool whole = lws_remaining_packet_payload(wsi_) == 0 && lws_is_final_fragment(wsi_);
   if (!whole) {
@@ -135,38 +141,42 @@ int WsConnection::on_receive(std::string_view bytes) {
 }
 
 int WsConnection::on_writable() {
-  if (!session_ || lws_partial_buffered(wsi_)) return 0;  // lws calls again when its own is out
+  if (!session_ || close_sent_ || lws_partial_buffered(wsi_)) return 0;  // lws calls again when its own is out
   std::string& out = vhost_.scratch;
   out.assign(LWS_PRE, '\0');
   if (std::exchange(ping_due_, false)) {
-    append_ws_header(out, 0, 9);
+    append_ws_header(out, kPing.size(), 9);
+    out.append(kPing);
     pinged_ = true;
   }
   const bool more = session_->collect(out, kWriteBytes, now());
+  if (!more && close_code_) {
+    // Ours, not lws's: with libuv lws 4.1 closes without it.
+    const std::string_view why(close_why_);
+    append_ws_header(out, 2 + why.size(), 8);
+    out.push_back(static_cast<char>(close_code_ >> 8));
+    out.push_back(static_cast<char>(close_code_ & 0xff));
+    out.append(why);
+    close_sent_ = true;
+  }
   if (out.size() > LWS_PRE) {
     vhost_.counters.bytes_sent += out.size() - LWS_PRE;
     if (lws_write(wsi_, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, out.size() - LWS_PRE, LWS_WRITE_HTTP) < 0) return -1;
   }
-  if (more || (closing_ && lws_partial_buffered(wsi_))) {
-    lws_callback_on_writable(wsi_);
-    return 0;
-  }
+  if (more) lws_callback_on_writable(wsi_);
   if (out.capacity() > 4 * kWriteBytes) out = {};
-  return closing_ ? close_with(ws_close_code(reason_), name(reason_)) : 0;
+  return 0;
 }
 
-int WsConnection::close_with(uint16_t code, std::string_view why) {
-  auto* text = reinterpret_cast<unsigned char*>(const_cast<char*>(why.data()));
-  lws_close_reason(wsi_, static_cast<lws_close_status>(code), text, why.size());
-  return -1;
-}
-
-void WsConnection::close_session(CloseReason reason) {
-  closing_ = true;
-  reason_ = reason;
-  lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, kCloseTimeoutS);  // for one that does not read
+void WsConnection::close_with(uint16_t code, const char* why) {
+  if (close_code_) return;
+  close_code_ = code;
+  close_why_ = why;
+  lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, kCloseTimeoutS);  // for one that does not read, or does not answer
   lws_callback_on_writable(wsi_);
 }
+
+void WsConnection::close_session(CloseReason reason) { close_with(ws_close_code(reason), name(reason)); }
 
 void WsConnection::look(const Time& now) {
   const int64_t silent_ms = now.mono_ms() - heard_ms_;

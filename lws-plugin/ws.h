@@ -22,6 +22,7 @@ class WsConnection final : public Transport {
   int on_receive(std::string_view bytes);
   int on_writable();
   void on_pong() { heard(); }
+  int on_peer_close() const { return close_sent_ ? -1 : 0; }  // its answer to our close frame: done; else lws answers it
 
   // Pings whoever is silent, drops whoever stays so. Once for all connections every few seconds.
   void look(const Time& now);
@@ -33,7 +34,7 @@ class WsConnection final : public Transport {
  private:
   WsConnection(Vhost& vhost, lws* wsi) : vhost_(vhost), wsi_(wsi) {}
   void heard();
-  [[nodiscard]] int close_with(uint16_t code, std::string_view why);
+  void close_with(uint16_t code, const char* why);
 
   Vhost& vhost_;
   lws* wsi_;
@@ -41,8 +42,9 @@ class WsConnection final : public Transport {
   std::string credential_;  // from the upgrade, until the session is there
   std::string message_;     // what came of a message so far
   uint32_t fragments_ = 0;
-  bool open_ = false, ping_due_ = false, pinged_ = false, closing_ = false;
-  CloseReason reason_ = CloseReason::shutdown;
+  bool open_ = false, ping_due_ = false, pinged_ = false, close_sent_ = false;
+  uint16_t close_code_ = 0;  // to be sent when all else is out
+  const char* close_why_ = "";
   int64_t heard_ms_ = 0;
 };
 

@@ -232,18 +232,26 @@ std::vector<int> Server::ports() const {
 
 // The last protocol of each vhost: when it is initialised, so are the plugins'.
 int Server::on_own_protocol(lws*, lws_callback_reasons reason, void*, void*, size_t) {
-  if (reason != LWS_CALLBACK_PROTOCOL_INIT || !the_server) return 0;
+  if (!the_server) return 0;
   Server& server = *the_server;
-  if (++server.initialised_ == server.config_.vhosts.size()) server.ready_timer_->after_us(server.context_, 0);
-  return 0;
+  switch (reason) {
+    case LWS_CALLBACK_PROTOCOL_INIT:
+      if (++server.initialised_ == server.config_.vhosts.size()) server.ready_timer_->after_us(server.context_, 0);
+      return 0;
+    case LWS_CALLBACK_EVENT_WAIT_CANCELLED:  // once for each vhost
+      if (stop_asked && server.give_up_ms_ == 0) server.end();
+      return 0;
+    case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: return 1;  // no subprotocol of ws clients
+    default: return 0;
+  }
 }
 
 void Server::run(std::function<void()> ready) {
   ready_ = std::move(ready);
   ready_timer_ = std::make_unique<plugin::Timer>([this] { ready_(); });
   end_timer_ = std::make_unique<plugin::Timer>([this] { end(); });
-  while (context_ && !ended_ && lws_service(context_, 0) >= 0)
-    if (stop_asked && give_up_ms_ == 0) end();
+  while (context_ && !ended_ && lws_service(context_, 0) >= 0) {
+  }
 }
 
 void Server::stop() noexcept {
@@ -262,7 +270,8 @@ void Server::end() {
     open += count;
   }
   ended_ = open == 0 || now().mono_ms() >= give_up_ms_;
-  if (!ended_) end_timer_->after_us(context_, kEndLookUs);
+  if (!ended_) return end_timer_->after_us(context_, kEndLookUs);
+  if (config_.loop == "libuv") lws_context_destroy(context_);  // makes its loop return; the rest follows outside of it
 }
 
 }  // namespace jobcast::host

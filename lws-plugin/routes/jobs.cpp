@@ -22,6 +22,7 @@ class Poll final : public Holder, public Waiter {
     if (!armed() && !still_the_same()) answer();
     return 0;
   }
+  void give_up() override { answer(); }
   void on_look(const Time& now) override {
     if (now.mono_ms() >= until_ms_) answer();
   }

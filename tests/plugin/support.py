@@ -4,6 +4,7 @@ import base64, hashlib, hmac, http.client, json, os, shutil, socket, struct, sub
 BIN = os.environ.get("JOBCAST_BIN", os.path.join(os.path.dirname(__file__), "../../build/bin"))
 LIB = os.environ.get("JOBCAST_LIB", os.path.join(BIN, "../lib"))
 FAKE_ENGINE = os.path.join(BIN, "../tests/fake_engine")
+LWSWS = os.environ.get("JOBCAST_TEST_LWSWS")  # a real lwsws to be used in jobcast-host's place
 
 
 def until(what, condition, seconds=10):
@@ -62,17 +63,49 @@ class Host:
                            {"mountpoint": "/jobcast", "origin": "callback://jobcast"}],
                 "ws-protocols": [{"jobcast": {"engine": self.engine_socket, "key": f"HS256:{self.dir}/key", **(options or {})}}],
                 **(vhost or {})}]}
-        with open(os.path.join(self.dir, "host.json"), "w") as file:
-            json.dump(config, file)
         self.log = open(os.path.join(self.dir, "log"), "w+")
-        self.child = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments],
-                                      stdout=subprocess.PIPE, stderr=self.log, text=True)
-        line = self.child.stdout.readline()
-        assert line, open(self.log.name).read()
-        self.port = json.loads(line)["port"]
         self.token = self.token_for("alice")
+        if LWSWS:
+            self._start_lwsws(config)
+        else:
+            self._start_host(config, arguments)
         if not plain:
             self.await_engine()
+
+    def _start_host(self, config, arguments):
+        with open(os.path.join(self.dir, "host.json"), "w") as file:
+            json.dump(config, file)
+        self.parent = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments],
+                                       stdout=subprocess.PIPE, stderr=self.log, text=True)
+        line = self.parent.stdout.readline()
+        assert line, open(self.log.name).read()
+        self.port = json.loads(line)["port"]
+        self.pid = self.parent.pid
+
+    def _start_lwsws(self, config):
+        # A directory of its own: one file that is no plugin ends lws's scan.
+        os.mkdir(os.path.join(self.dir, "plugins"))
+        os.symlink(os.path.realpath(os.path.join(LIB, "libprotocol_jobcast.so")), os.path.join(self.dir, "plugins/libprotocol_jobcast.so"))
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        config["global"]["plugin-dir"] = os.path.join(self.dir, "plugins")
+        config["vhosts"][0]["port"] = str(self.port)
+        os.makedirs(os.path.join(self.dir, "lwsws/conf.d"))
+        with open(os.path.join(self.dir, "lwsws/conf"), "w") as file:
+            json.dump({"global": config["global"]}, file)
+        with open(os.path.join(self.dir, "lwsws/conf.d/jobcast"), "w") as file:
+            json.dump({"vhosts": config["vhosts"]}, file)
+        self.parent = subprocess.Popen([LWSWS, "-n", "-c", os.path.join(self.dir, "lwsws"), "-d", "7"], stdout=subprocess.DEVNULL, stderr=self.log)
+        until("lwsws serves", lambda: self._answers() or self.parent.poll() is not None)
+        with open(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children") as file:
+            self.pid = int(file.read().split()[0])
+
+    def _answers(self):
+        try:
+            return self.get("/jobcast/health/live", token=None)[0] == 200
+        except OSError:
+            return False
 
     def await_engine(self):
         until("the engine is attached", lambda: self.get("/jobcast/health/ready", token=None)[0] == 200)
@@ -117,7 +150,7 @@ class Host:
         return json.loads(body)["job_id"]
 
     def cpu_seconds(self):
-        with open(f"/proc/{self.child.pid}/stat") as file:
+        with open(f"/proc/{self.pid}/stat") as file:
             words = file.read().rsplit(")", 1)[1].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -126,10 +159,7 @@ class Host:
         return next(int(line.split()[1]) for line in text.splitlines() if line.split()[0] == name)
 
     def stop(self):
-        if self.child.poll() is None:
-            self.child.terminate()
-        code = self.child.wait(10)
-        self.child.stdout.close()
+        code = self._stop_lwsws() if LWSWS else self._stop_host()
         if self.engine:
             self.engine.kill()
         self.log.seek(0)
@@ -138,6 +168,22 @@ class Host:
         shutil.rmtree(self.dir)
         assert code == 0, (code, text[-4000:])
         return text
+
+    def _stop_host(self):
+        if self.parent.poll() is None:
+            self.parent.terminate()
+        code = self.parent.wait(10)
+        self.parent.stdout.close()
+        return code
+
+    def _stop_lwsws(self):
+        # SIGTERM to the parent leaves the child serving; SIGINT to the child is clean.
+        self.parent.kill()
+        self.parent.wait()
+        if os.path.exists(f"/proc/{self.pid}"):
+            os.kill(self.pid, 2)
+        until("lwsws ends", lambda: not os.path.exists(f"/proc/{self.pid}"))
+        return 0
 
     def __enter__(self):
         return self

@@ -1,0 +1,220 @@
+"""Streams and long polls whose client leaves, half-leaves or chatters; and a host that is stopped, overtaken or short of descriptors."""
+import json, os, signal, socket, struct, subprocess, time, unittest
+from support import LIB, LWSWS, Engine, Host, Ws, open_ws, read_all, until
+
+
+class Held(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host({"sse-keepalive": "1"})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.host.stop()
+
+    def open(self, what):
+        job = self.host.submit()
+        connection = self.host.connect()
+        etag = self.host.get(f"/jobcast/v1/jobs/{job}")[1]["etag"]
+        path = f"/jobcast/v1/jobs/{job}" + ("/events" if what == "stream" else "")
+        extra = "" if what == "stream" else f"If-None-Match: {etag}\r\nPrefer: wait=50\r\n"
+        before = self.host.metric("jobcast_sse_streams_total") + self.host.metric("jobcast_http_polls_total")
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {self.host.token}\r\n{extra}\r\n".encode())
+        until("it is held", lambda: self.host.metric("jobcast_sse_streams_total") + self.host.metric("jobcast_http_polls_total") > before)
+        return job, connection
+
+    def test_client_that_leaves_is_noticed_and_costs_nothing(self):
+        def reset(connection):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        ways = {"closes": lambda c: c.close(), "half-closes": lambda c: c.shutdown(socket.SHUT_WR), "resets": reset,
+                "chatters and closes": lambda c: (c.sendall(b"x" * 1000), c.close())}
+        for what in ("stream", "poll"):
+            for name, leave in ways.items():
+                with self.subTest(what=what, way=name):
+                    gone = self.host.metric("jobcast_http_holders_gone_total")
+                    _, connection = self.open(what)
+                    cpu = self.host.cpu_seconds()
+                    leave(connection)
+                    start = time.monotonic()
+                    until("it is noticed", lambda: self.host.metric("jobcast_http_holders_gone_total") > gone or (self.host.metric("jobcast_sessions") == 0 and self.host.metric("jobcast_waiters") == 0), 3)
+                    time.sleep(0.5)
+                    self.assertLess(self.host.cpu_seconds() - cpu, 0.3, f"spins: {time.monotonic() - start:.1f} s")
+                    connection.close()
+        until("nothing is left", lambda: self.host.metric("jobcast_sessions") == 0 and self.host.metric("jobcast_waiters") == 0)
+
+    def test_client_that_chatters_into_a_poll_is_answered_still(self):
+        job, connection = self.open("poll")
+        connection.sendall(b"GET /jobcast/health/live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        cpu = self.host.cpu_seconds()
+        time.sleep(1)
+        self.assertLess(self.host.cpu_seconds() - cpu, 0.3)
+        self.host.engine.say("progress", job, 3)
+        data = read_all(connection)
+        self.assertIn(b'"done":3', data)
+        self.assertIn(b'"live"', data)
+        connection.close()
+
+    def test_poll_answers_with_the_change(self):
+        job, connection = self.open("poll")
+        start = time.monotonic()
+        self.host.engine.say("progress", job, 4)
+        self.assertIn(b'"done":4', connection.recv(65536))
+        self.assertLess(time.monotonic() - start, 0.2)
+        connection.close()
+
+    def test_stream_is_kept_alive_by_comments(self):
+        _, connection = self.open("stream")
+        data = b""
+        while b"\n:\n\n" not in data and not data.endswith(b"\n\n:\n\n"):
+            data += connection.recv(65536)
+        connection.close()
+
+    def test_stream_resumes_after_the_last_event_id(self):
+        job, connection = self.open("stream")
+        self.host.engine.say("progress", job, 1)
+        data = b""
+        while b'"done":1' not in data:
+            data += connection.recv(65536)
+        last = data.rsplit(b"id: ", 1)[1].split(b"\n")[0].decode()
+        connection.close()
+        with self.host.connect() as again:
+            again.sendall(f"GET /jobcast/v1/jobs/{job}/events HTTP/1.1\r\nHost: h\r\nLast-Event-ID: {last}\r\nAuthorization: Bearer {self.host.token}\r\n\r\n".encode())
+            head = again.recv(65536)
+            self.assertNotIn(b'"done":1', head)
+            self.host.engine.say("finish", job, "completed")
+            data = b""
+            while b"job_completed" not in data:
+                data += again.recv(65536)
+
+    def test_stream_of_a_user_shows_all_of_his_jobs(self):
+        with self.host.connect() as connection:
+            connection.sendall(f"GET /jobcast/v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {self.host.token_for('carol')}\r\n\r\n".encode())
+            self.assertIn(b"text/event-stream", connection.recv(65536))
+            theirs = self.host.submit()
+            status, _, body = self.host.request("POST", "/jobcast/v1/jobs", {"kind": "sample"}, token=self.host.token_for("carol"))
+            mine = json.loads(body)["job_id"]
+            data = b""
+            while mine.encode() not in data:
+                data += connection.recv(65536)
+            self.assertNotIn(theirs.encode(), data)
+
+
+class EngineComesAndGoes(unittest.TestCase):
+    def test_engine_that_dies_is_stale_and_back_within_a_second(self):
+        with Host() as host:
+            job = host.submit()
+            host.engine.say("progress", job, 50)
+            with open_ws(host) as ws:
+                ws.send("subscribe_job", {"job_id": job})
+                ws.next("subscribed")
+                fresh = until("the snapshot is known", lambda: (lambda a: b'"done":50' in a[2] and a)(host.get(f"/jobcast/v1/jobs/{job}")))
+                host.engine.kill()
+                self.assertEqual(ws.next("engine")["data"], {"stale": True})
+                status, headers, body = host.get(f"/jobcast/v1/jobs/{job}")
+                self.assertEqual((status, headers["jobcast-stale"], body), (200, "1", fresh[2]))
+                status, headers, _ = host.request("POST", "/jobcast/v1/jobs", {"kind": "sample"})
+                self.assertEqual((status, headers["retry-after"]), (503, "1"))
+                self.assertEqual(host.get("/jobcast/health/ready", token=None)[0], 503)
+                self.assertEqual(host.get("/jobcast/health/live", token=None)[0], 200)
+                time.sleep(2)  # as long as the delays have grown
+                start = time.monotonic()
+                host.engine = Engine(host.engine_socket, boot=2)
+                self.assertEqual(ws.next("engine")["data"], {"stale": False})
+                self.assertLess(time.monotonic() - start, 1.5)
+
+    def test_reader_that_was_overtaken_catches_up(self):
+        with Host() as host:
+            job = host.submit()
+            with open_ws(host) as ws:
+                ws.send("subscribe_job", {"job_id": job})
+                ws.next("subscribed")
+                os.kill(host.pid, signal.SIGSTOP)
+                host.engine.say("flood", job, 5000)
+                host.engine.say("finish", job, "completed")
+                os.kill(host.pid, signal.SIGCONT)
+                self.assertEqual(ws.next("job_completed")["data"]["state"], "completed")
+            self.assertGreaterEqual(host.metric("jobcast_lane_laps_total"), 1)
+
+    def test_without_an_engine_the_host_idles(self):
+        with Host(plain=True) as host:
+            self.assertEqual(host.get("/jobcast/v1/jobs")[0], 503)
+            cpu = host.cpu_seconds()
+            time.sleep(2)
+            self.assertLess(host.cpu_seconds() - cpu, 0.05)
+
+
+class Process(unittest.TestCase):
+    def test_idle_host_sleeps(self):
+        with Host() as host, open_ws(host):
+            cpu = host.cpu_seconds()
+            time.sleep(3)
+            self.assertLess(host.cpu_seconds() - cpu, 0.03)
+
+    def test_connections_are_capped_and_nothing_spins(self):
+        with Host({"connections-max": "20"}) as host:
+            connections = [host.connect(2) for _ in range(60)]
+            time.sleep(0.3)
+            cpu = host.cpu_seconds()
+            time.sleep(1)
+            self.assertLess(host.cpu_seconds() - cpu, 0.1)
+            for connection in connections:
+                connection.close()
+            until("they are let in again", lambda: self.lets_in(host))
+            self.assertGreaterEqual(host.metric("jobcast_connections_refused_total"), 30)
+
+    def lets_in(self, host):
+        try:
+            return host.get("/jobcast/health/live")[0] == 200
+        except OSError:
+            return False
+
+    @unittest.skipIf(LWSWS, "the trick with the soft limit is jobcast-host's")
+    def test_descriptors_never_run_out(self):
+        with Host(global_options={"rlimit-nofile": "256"}) as host:
+            connections = [host.connect(2) for _ in range(400)]
+            time.sleep(0.3)
+            cpu = host.cpu_seconds()
+            time.sleep(1)
+            self.assertLess(host.cpu_seconds() - cpu, 0.1)
+            for connection in connections:
+                connection.close()
+            until("they are let in again", lambda: self.lets_in(host))
+
+    @unittest.skipIf(LWSWS, "lwsws ends without a word")
+    def test_end_of_the_host_tells_clients_to_come_back(self):
+        host = Host()
+        with open_ws(host) as ws:
+            host.parent.send_signal(signal.SIGTERM)
+            self.assertEqual(ws.closed_with(), 1001)
+        host.stop()
+
+    def test_option_that_makes_no_sense_is_named_and_the_vhost_answers_503(self):
+        for options, word in (({"colour": "red"}, "colour"), ({"body-bytes": "many"}, "body-bytes"), ({"key": "HS256:/nonexistent"}, "key"), ({"origin": "app.example"}, "origin")):
+            host = Host(options, plain=True)
+            try:
+                self.assertEqual(host.get("/jobcast/v1/jobs")[0], 503)
+                self.assertEqual(host.get("/jobcast/health/live")[0], 200)
+                with Ws(host) as ws:
+                    self.assertEqual(ws.status, 503)
+            finally:
+                self.assertIn(word, host.stop())
+
+    def test_plugin_exports_one_name(self):
+        names = subprocess.run(["nm", "-D", "--defined-only", os.path.join(LIB, "libprotocol_jobcast.so")], capture_output=True, text=True, check=True).stdout
+        self.assertEqual([line.split()[-1] for line in names.splitlines()], ["jobcast"])
+
+    @unittest.skipIf(LWSWS, "jobcast-host's option")
+    def test_libuv_serves_as_well(self):
+        with Host(arguments=("--loop", "libuv")) as host:
+            job = host.submit()
+            with open_ws(host) as ws:
+                ws.send("subscribe_job", {"job_id": job})
+                ws.next("subscribed")
+                host.engine.say("finish", job, "completed")
+                self.assertEqual(ws.next("job_completed")["data"]["job_id"], job)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,255 @@
+"""HTTP as nobody should speak it: framing, lengths, pipelining, dripping, origins, tickets."""
+import json, re, socket, time, unittest
+from support import LWSWS, Host, read_all, until
+
+
+def responses(data):
+    """(status, headers, body) of every answer in `data`."""
+    found = []
+    while data:
+        head, _, data = data.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
+        size = int(headers.get("content-length", 0))
+        found.append((int(lines[0].split()[1]), headers, data[:size]))
+        data = data[size:]
+    return found
+
+
+class Http(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host({"body-time": "1", "body-bytes": "4096", "origin": "https://app.example, http://other.example:81", "engine-timeout": "500"},
+                        global_options={"timeout-secs": "5"})
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.host.stop()
+
+    def head(self, method, path, *lines, token=True):
+        auth = [f"Authorization: Bearer {self.host.token}"] if token else []
+        return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: h", *auth, *lines, "", ""]).encode()
+
+    def one(self, data, timeout=5):
+        return responses(self.host.raw(data, timeout))[0]
+
+    def test_chunked_body_is_refused_with_411(self):
+        status, headers, body = self.one(self.head("POST", "/jobcast/v1/jobs", "Transfer-Encoding: chunked") + b"5\r\nhello\r\n0\r\n\r\n")
+        self.assertEqual(status, 411)
+        self.assertEqual(headers["content-type"], "application/problem+json")
+        self.assertEqual(json.loads(body)["status"], 411)
+
+    def test_chunked_get_is_refused_too(self):
+        self.assertEqual(self.one(self.head("GET", "/jobcast/v1/jobs", "Transfer-Encoding: chunked") + b"0\r\n\r\n")[0], 411)
+
+    def test_body_over_the_limit_is_refused_with_413_while_it_comes(self):
+        self.assertEqual(self.one(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 400000") + b"x" * 400000)[0], 413)
+        self.assertEqual(self.one(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 99999999999999"))[0], 413)
+
+    def test_length_that_is_no_number_is_refused(self):
+        for length in ("-5", "+5", "5, 5", "1e3", "0x10", "99999999999999999999999"):
+            data = self.host.raw(self.head("POST", "/jobcast/v1/jobs", f"Content-Length: {length}") + b"hello", 3)
+            self.assertIn(data[:13], (b"HTTP/1.1 400 ", b"HTTP/1.1 413 ", b""), length)  # lws may find fault with what follows first
+        for length in ("-5", "5 5"):
+            self.assertNotIn(b" 200 ", self.host.raw(self.head("GET", "/jobcast/v1/jobs", f"Content-Length: {length}"), 3), length)
+
+    def test_dripped_body_ends_in_time_with_408(self):
+        with self.host.connect() as connection:
+            connection.sendall(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 1000"))
+            start = time.monotonic()
+            for _ in range(60):
+                try:
+                    connection.sendall(b"x")
+                except OSError:
+                    break
+                connection.settimeout(0.05)
+                try:
+                    data = connection.recv(4096)
+                    break
+                except TimeoutError:
+                    pass
+            self.assertLess(time.monotonic() - start, 3)
+            self.assertEqual(responses(data)[0][0], 408)
+
+    def test_dripped_headers_are_not_waited_for_for_ever(self):
+        with self.host.connect(20) as connection:
+            connection.sendall(b"GET /jobcast/health/live HTTP/1.1\r\nHost: h\r\nX: ")
+            self.assertEqual(read_all(connection), b"")
+
+    def test_post_without_length_has_no_body(self):
+        job = self.host.submit()
+        status, headers, body = self.one(self.head("POST", f"/jobcast/v1/jobs/{job}/cancel"))
+        self.assertEqual(status, 200)
+        self.assertEqual(headers["connection"], "close")
+        self.assertEqual(json.loads(body)["state"], "cancelled")
+
+    def test_pipelined_requests_are_answered_once_each_and_in_order(self):
+        job = self.host.submit()
+        get = self.head("GET", f"/jobcast/v1/jobs/{job}")
+        found = responses(self.host.raw(get + self.head("GET", "/jobcast/health/live") + self.head("HEAD", "/jobcast/v1/queues")[:-2] + b"\r\n", 1).split(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13")[0])
+        self.assertEqual([status for status, _, _ in found], [200, 200])
+        post = self.head("POST", "/jobcast/v1/jobs", "Content-Type: application/json", "Content-Length: 17") + b'{"kind":"sample"}'
+        found = responses(self.host.raw(post + get + self.head("POST", f"/jobcast/v1/jobs/{job}/cancel", "Content-Length: 0") + get, 1))
+        self.assertEqual([status for status, _, _ in found][:2], [201, 200])  # what is sent behind a POST without body ends the connection
+        cancel = self.head("POST", f"/jobcast/v1/jobs/{job}/cancel", "Content-Length: 0")
+        self.assertIn(responses(self.host.raw(cancel + cancel, 1))[0][0], (200,))
+
+    def test_body_pipelined_behind_another_request_ends_the_connection_unlooked_at(self):
+        # lws 4.1 reads such a body from the wrong place and then loops for ever.
+        post = self.head("POST", "/jobcast/v1/jobs", "Content-Type: application/json", "Content-Length: 17") + b'{"kind":"sample"}'
+        count = lambda: len(json.loads(self.host.get("/jobcast/v1/jobs?limit=200")[2])["jobs"])
+        before = count()
+        for first, end in ((self.head("GET", "/jobcast/health/live"), 200), (self.head("GET", "/"), 200), (self.head("GET", "/missing"), 404), (post, 201)):
+            for second in (post, self.head("POST", "/jobcast/v1/jobs"), self.head("GET", "/jobcast/health/live", "Content-Length: 5") + b"hello", self.head("POST", "/index.html", "Content-Length: 5") + b"hello"):
+                data = self.host.raw(first + second + second, 5)
+                self.assertEqual(data.count(b"HTTP/1.1 200 ") + data.count(b"HTTP/1.1 201 "), int(end < 300), (first, second))
+        self.assertEqual(count(), before + 4)
+
+    def test_pipelining_behind_a_held_poll_waits_and_burns_nothing(self):
+        job = self.host.submit()
+        etag = self.host.get(f"/jobcast/v1/jobs/{job}")[1]["etag"]
+        cpu = self.host.cpu_seconds()
+        found = responses(self.host.raw(self.head("GET", f"/jobcast/v1/jobs/{job}", f"If-None-Match: {etag}", "Prefer: wait=2") + self.head("GET", "/jobcast/health/live"), 4))
+        self.assertEqual([status for status, _, _ in found], [304, 200])
+        self.assertLess(self.host.cpu_seconds() - cpu, 0.3)
+        poll = self.head("GET", f"/jobcast/v1/jobs/{job}", f"If-None-Match: {etag}", "Prefer: wait=2")
+        live = self.head("GET", "/jobcast/health/live")
+        stream = self.head("GET", f"/jobcast/v1/jobs/{job}/events")
+        for chain in (live + poll, live + poll + live, poll + poll + live, live + stream, live + stream + live, stream + live, self.head("GET", "/jobcast/v1/queues") * 3):
+            cpu = self.host.cpu_seconds()
+            data = self.host.raw(chain, 2.5)
+            self.assertIn(b"HTTP/1.1 200", data)
+            self.assertLess(self.host.cpu_seconds() - cpu, 0.5, chain)
+
+    def test_get_with_a_body_is_answered_after_it(self):
+        with self.host.connect() as connection:
+            connection.sendall(self.head("GET", "/jobcast/health/live", "Content-Length: 5") + b"hel")
+            connection.settimeout(0.2)
+            with self.assertRaises(TimeoutError):
+                connection.recv(4096)
+            connection.sendall(b"lo" + self.head("GET", "/jobcast/health/live"))
+            self.assertEqual([status for status, _, _ in responses(read_all(connection))], [200, 200])
+
+    def test_head_has_the_length_and_no_body(self):
+        found = responses(self.host.raw(self.head("HEAD", "/jobcast/health/live", "Connection: close"), 2).replace(b"content-length: 17", b"x-length: 17"))
+        self.assertEqual(found[0][0], 200)
+        self.assertEqual(found[0][1]["x-length"], "17")
+        self.assertEqual(len(found), 1)
+
+    def test_http_1_0_is_answered_and_closed(self):
+        data = self.host.raw(b"GET /jobcast/health/live HTTP/1.0\r\n\r\n", 5)
+        self.assertIn(b'{"status":"live"}', data)
+
+    def test_garbage_ends_the_connection_and_nothing_else(self):
+        for data in (b"\x00" * 100, b"\x16\x03\x01\x02\x00" + b"\xff" * 300, b"GET\r\n\r\n", b"GET /jobcast/v1/jobs\r\n\r\n", b"FOO /jobcast/v1/jobs HTTP/1.1\r\n\r\n",
+                     b"GET " + b"/a" * 40000 + b" HTTP/1.1\r\n\r\n", b"GET /jobcast/v1/jobs/%00%ff%zz HTTP/1.1\r\nHost: h\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                     b"GET /jobcast/v1/jobs HTTP/1.1\r\n" + b"A: b\r\n" * 5000 + b"\r\n", b"GET /jobcast/../../../etc/passwd HTTP/1.1\r\nHost: h\r\n\r\n",
+                     b"GET /..%2f..%2f..%2fetc/passwd HTTP/1.1\r\nHost: h\r\n\r\n"):
+            self.assertNotIn(b"root:", self.host.raw(data, 0.3))
+            self.assertEqual(self.host.get("/jobcast/health/live")[0], 200)
+
+    @unittest.skipIf(LWSWS, "lwsws has 4,096 bytes, not configurable")
+    def test_headers_of_8_kib_are_taken(self):
+        self.assertEqual(self.host.get("/jobcast/health/live", headers={"X-Filler": "y" * 8000})[0], 200)
+
+    def test_h2c_upgrade_is_refused(self):
+        data = self.host.raw(b"GET /jobcast/health/live HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n", 1)
+        self.assertNotIn(b"101 ", data)
+
+    def test_method_that_does_not_fit_is_405_with_allow(self):
+        status, headers, _ = self.host.request("DELETE", "/jobcast/v1/jobs")
+        self.assertEqual((status, headers["allow"]), (405, "GET, HEAD, POST, OPTIONS"))
+        self.assertEqual(self.host.request("POST", "/jobcast/v1/queues")[0], 405)
+        self.assertEqual(self.host.request("PUT", "/jobcast/v1/jobs", b"x")[0], 405)
+
+    def test_problems_name_the_field(self):
+        for body, field in (({"kind": "nope"}, "kind"), ({"kind": "sample", "owner": "bob"}, "owner"), ({"kind": 3}, "kind")):
+            status, headers, answer = self.host.request("POST", "/jobcast/v1/jobs", body)
+            self.assertEqual((status, headers["content-type"]), (400, "application/problem+json"))
+            self.assertEqual(json.loads(answer)["field"], field)
+        self.assertEqual(self.host.request("POST", "/jobcast/v1/jobs", "{", headers={"Content-Type": "application/json"})[0], 400)
+        self.assertEqual(self.host.request("POST", "/jobcast/v1/jobs", "kind=sample", headers={"Content-Type": "text/plain"})[0], 415)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?limit=0")[0], 400)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?color=red")[0], 400)
+
+    def test_scope_is_asked_for(self):
+        reader = self.host.token_for("alice", scope="")
+        self.assertEqual(self.host.request("POST", "/jobcast/v1/jobs", {"kind": "sample"}, token=reader)[0], 403)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs", token=reader)[0], 200)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?owner=bob")[0], 403)
+
+    def test_no_token_or_a_wrong_one_is_401(self):
+        status, headers, _ = self.host.get("/jobcast/v1/jobs", token=None)
+        self.assertEqual(status, 401)
+        self.assertTrue(headers["www-authenticate"].startswith("Bearer"))
+        self.assertEqual(self.host.get("/jobcast/v1/jobs", token=self.host.token + "x")[0], 401)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?ticket=" + self.host.token, token=None)[0], 401)
+
+    def test_ticket_works_once(self):
+        ticket = json.loads(self.host.request("POST", "/jobcast/v1/tickets")[2])["ticket"]
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?ticket=" + ticket, token=None)[0], 200)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?ticket=" + ticket, token=None)[0], 401)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs", token=ticket)[0], 401)
+
+    def test_cookie_counts_with_a_fitting_origin_only(self):
+        cookie = {"Cookie": f"a=b; jobcast_token={self.host.token}"}
+        ask = lambda method, **more: self.host.request(method, "/jobcast/v1/jobs", None if method == "GET" else {"kind": "sample"}, headers={**cookie, **more}, token=None)[0]
+        self.assertEqual(ask("GET"), 200)
+        self.assertEqual(ask("POST"), 401)
+        self.assertEqual(ask("POST", Origin="https://app.example"), 201)
+        self.assertEqual(ask("POST", Origin="https://evil.example"), 401)
+        self.assertEqual(ask("GET", Origin="https://evil.example"), 401)
+        self.assertEqual(ask("POST", Origin=f"http://127.0.0.1:{self.host.port}"), 201)
+
+    def test_cors_is_for_the_allow_list(self):
+        preflight = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        status, headers, _ = self.host.request("OPTIONS", "/jobcast/v1/jobs", headers={**preflight, "Origin": "https://app.example"}, token=None)
+        self.assertEqual((status, headers["access-control-allow-origin"]), (204, "https://app.example"))
+        self.assertIn("Authorization", headers["access-control-allow-headers"])
+        _, headers, _ = self.host.request("OPTIONS", "/jobcast/v1/jobs", headers={**preflight, "Origin": "https://evil.example"}, token=None)
+        self.assertNotIn("access-control-allow-origin", headers)
+        _, headers, _ = self.host.get("/jobcast/v1/jobs", headers={"Origin": "http://other.example:81"})
+        self.assertEqual(headers["access-control-allow-origin"], "http://other.example:81")
+        self.assertEqual(headers["vary"], "Origin")
+
+    def test_idempotency_key_answers_the_same_job(self):
+        ask = lambda: self.host.request("POST", "/jobcast/v1/jobs", {"kind": "sample"}, headers={"IDEMPOTENCY-Key": "order-66"})
+        first, second = ask(), ask()
+        self.assertEqual((first[0], second[0]), (201, 200))
+        self.assertEqual(json.loads(first[2])["job_id"], json.loads(second[2])["job_id"])
+        self.assertEqual(first[1]["location"], "/jobcast/v1/jobs/" + json.loads(first[2])["job_id"])
+
+    def test_list_is_304_until_something_changes(self):
+        job = self.host.submit()
+        etag = self.host.get("/jobcast/v1/jobs")[1]["etag"]
+        self.assertEqual(self.host.get("/jobcast/v1/jobs", headers={"If-None-Match": etag})[0], 304)
+        self.assertEqual(self.host.get("/jobcast/v1/jobs?limit=5", headers={"If-None-Match": etag})[0], 200)
+        self.host.engine.say("progress", job, 7)
+        until("the change arrives", lambda: self.host.get("/jobcast/v1/jobs", headers={"If-None-Match": etag})[0] == 200)
+
+    def test_engine_that_does_not_answer_is_503(self):
+        self.host.engine.say("quiet", "on")
+        try:
+            start = time.monotonic()
+            status, headers, _ = self.host.get("/jobcast/v1/queues")
+            self.assertEqual((status, headers["retry-after"]), (503, "1"))
+            self.assertLess(time.monotonic() - start, 2)
+        finally:
+            self.host.engine.say("quiet", "off")
+
+    def test_page_is_served_next_to_the_protocol(self):
+        self.assertEqual(self.host.get("/", token=None)[2], b"<p>page</p>")
+        self.assertEqual(self.host.get("/index.html", token=None)[0], 200)
+        self.assertEqual(self.host.get("/missing.html", token=None)[0], 404)
+
+    def test_metrics_are_openmetrics(self):
+        status, headers, body = self.host.get("/jobcast/metrics", token=None)
+        self.assertTrue(headers["content-type"].startswith("application/openmetrics-text"))
+        text = body.decode()
+        self.assertTrue(text.endswith("# EOF\n"))
+        for line in text.splitlines():
+            self.assertRegex(line, r"^(# (TYPE|HELP) jobcast_\w+ .+|jobcast_\w+ \d+|# EOF)$")
+
+
+if __name__ == "__main__":
+    unittest.main()
