@@ -284,6 +284,10 @@ export class Jobcast extends EventTarget {
         if (data.job) this.#accept(data.job);
         else this.#refreshList();
         break;
+      case 'error':
+        // Too many tokens were being verified at once: the same again, but not all of us in the same moment.
+        if (data.request === 'authenticate' && data.code === 'retry') setTimeout(() => this.#authenticate(), 200 + Math.random() * 800);
+        break;
       case 'engine':
         this.dispatchEvent(new CustomEvent('engine', {detail: data}));
         break;

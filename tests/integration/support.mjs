@@ -82,14 +82,16 @@ export class Demo {
     }, ms);
   }
 
-  // The ids of the present engine and host: they change when demo restarts one that died.
-  pidsOf(part) {
-    return readFile(`/proc/${this.child.pid}/task/${this.child.pid}/children`, 'utf8')
-      .then((text) => Promise.all(text.trim().split(/\s+/).filter(Boolean).map(async (pid) => {
-        const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim();
-        return name === part ? Number(pid) : null;
-      })))
-      .then((pids) => pids.filter(Boolean));
+  // The ids of the present engine or host, among all that this demo started: they change when it restarts one that died.
+  async pidsOf(part) {
+    const found = [];
+    for (const queue = [this.child.pid]; queue.length > 0;) {
+      const pid = queue.pop();
+      const below = (await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')).trim();
+      queue.push(...below.split(/\s+/).filter(Boolean).map(Number));
+      if ((await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim() === part) found.push(pid);
+    }
+    return found;
   }
 }
 
