@@ -1,5 +1,7 @@
 #include "engine/engine.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "base/invariant.h"
@@ -329,6 +331,7 @@ void Engine::set_retain_timer(int64_t delay_ms) {
 void Engine::retain() {
   retain_timer_ = 0;
   if (stopping_) return;
+  malloc_trim(0);  // what a burst of jobs took goes back to the system
   store_.retain(config_.retain_count, loop_.now().unix_ms - config_.retain_ms, [this](Result<std::vector<JobId>> deleted) {
     if (!deleted) {
       log::error("retention_failed", {{"error", deleted.error().detail}});

@@ -31,7 +31,7 @@ struct Attempt {
 struct Loaded {
   uint32_t boot = 0;              // counted up durably by this load: the high half of every rev
   std::vector<Job> live;          // everything not terminal, oldest first
-  std::vector<Job> finished;      // the newest terminal ones, at most `finished_max`
+  std::vector<Job> finished;      // the newest terminal ones, at most `finished_max`, as list() gives them
   std::vector<Attempt> attempts;  // of jobs that were running: orphans until proven dead
 };
 

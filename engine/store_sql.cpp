@@ -65,7 +65,7 @@ Result<void> Database::prepare() {
       Entry{Sql::commit, "COMMIT"},
       Entry{Sql::next_boot, "UPDATE counters SET value = value + 1 WHERE name = 'boot' RETURNING value"},
       Entry{Sql::live, JOBS "WHERE state < 5 ORDER BY id"},
-      Entry{Sql::finished, JOBS "WHERE state >= 5 ORDER BY finished_ms DESC LIMIT ?2"},
+      Entry{Sql::finished, LISTED "WHERE state >= 5 ORDER BY finished_ms DESC LIMIT ?2"},
       Entry{Sql::attempts, "SELECT job, fence, pid, start_ticks, boot_id, cgroup FROM attempts"},
       Entry{Sql::with_idempotency_key, "SELECT id FROM jobs WHERE owner = ? AND idempotency_key = ? AND idempotency_key <> ''"},
       Entry{Sql::with_unique_key, "SELECT id FROM jobs WHERE kind = ? AND owner = ? AND unique_key = ? AND unique_key <> '' AND state < 5"},
