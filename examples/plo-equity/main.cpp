@@ -103,7 +103,8 @@ class Reporter {
     const uint64_t done = so_far.boards();
     jobcast_progress(done, total_);
     const int64_t now_ms = jobcast::now().mono_ms();
-    if (now_ms < next_ms_) return;
+    // At last always, for that message stays. Before, only of a sample: the boards that exact mode deals first mislead.
+    if (done < total_ && (now_ms < next_ms_ || question_.mode == plo::Mode::exact)) return;
     next_ms_ = now_ms + 250;
     const std::string standing = this->standing(so_far);
     jobcast_message(standing.c_str());

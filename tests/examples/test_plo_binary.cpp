@@ -169,6 +169,28 @@ void job_hands_in_the_same_result_for_any_number_of_threads(void**) {
   }
 }
 
+void message_of_a_finished_job_is_its_answer_and_not_an_early_standing(void**) {
+  const auto message_of = [](const char* question) {
+    Job job = start_job(question, "2");
+    assert_int_equal(status_of(job.process), 0);
+    return job.latch.sample().value().message;
+  };
+  assert_string_equal(message_of(kQuestion).c_str(), "AsAhKsKh 58.53 %, 8c7d6c5d 41.47 %");
+  // The equities of all 100,000 trials, and not of the first units.
+  assert_string_equal(message_of(R"({"hands":["AsAhKsKh","8c7d6c5d"],"mode":"monte-carlo","trials":100000})").c_str(),
+                      "AsAhKsKh 58.39 %, 8c7d6c5d 41.61 %");
+}
+
+void exact_job_says_no_standing_of_its_first_boards(void**) {
+  Job job = start_job(kQuestion, "1");
+  for (bool ended = false; !ended;) {
+    ended = waitpid(job.process.pid, nullptr, WNOHANG) != 0;  // asked before the sample: the last one is complete
+    const auto report = job.latch.sample();
+    if (!report || report->message.empty()) continue;
+    assert_string_equal(report->message.c_str(), "AsAhKsKh 58.53 %, 8c7d6c5d 41.47 %");
+  }
+}
+
 void job_with_a_bad_question_leaves_no_result_and_says_why_in_its_last_line(void**) {
   Job job = start_job(R"({"hands":["AsAhKs","8c7d6c5d"]})", "1");
   assert_int_equal(status_of(job.process), 2);
@@ -208,6 +230,8 @@ int main() {
       cmocka_unit_test(wrong_options_end_with_2_and_help_with_0),
       cmocka_unit_test(full_standard_output_is_a_failure),
       cmocka_unit_test(job_hands_in_the_same_result_for_any_number_of_threads),
+      cmocka_unit_test(message_of_a_finished_job_is_its_answer_and_not_an_early_standing),
+      cmocka_unit_test(exact_job_says_no_standing_of_its_first_boards),
       cmocka_unit_test(job_with_a_bad_question_leaves_no_result_and_says_why_in_its_last_line),
       cmocka_unit_test(long_job_reports_and_stops_soon_after_it_was_cancelled),
   };
