@@ -176,7 +176,7 @@ Result<KeySource> parse_key_source(std::string_view text) {
                  "key \"" + std::string(text) + "\": HS256:/path, RS256:/path.pem, ES256:/path.pem or jwks:/path.json is wanted", "key"};
   if (alg) {
     source.alg = *alg;
-    if (const size_t hash = rest.rfind('#'); hash != std::string_view::npos) {
+    if (const size_t hash = rest.rfind('#'); hash != std::string_view::npos && rest.find('/', hash) == std::string_view::npos) {
       source.kid = rest.substr(hash + 1);
       rest = rest.substr(0, hash);
       if (source.kid.empty() || source.kid.size() > 128) return bad(std::string(text), "a kid has 1 to 128 bytes");

@@ -46,6 +46,26 @@ Error fault(std::string_view name, std::string problem) {
   return {Errc::invalid, "option \"" + std::string(name) + "\" " + std::move(problem), std::string(name)};
 }
 
+// Paths may hold blanks and commas: a key ends where a blank or comma is followed by the start of another.
+std::vector<std::string> keys_in(std::string_view list) {
+  constexpr std::string_view kBetween = ", \t";
+  const auto starts_key = [&](size_t at) {
+    return std::ranges::any_of(std::array{"HS256:", "RS256:", "ES256:", "jwks:"},
+                               [&](const char* kind) { return list.substr(at).starts_with(kind); });
+  };
+  std::vector<std::string> out;
+  for (size_t at = 0; (at = list.find_first_not_of(kBetween, at)) != std::string_view::npos;) {
+    size_t next = at;
+    do {
+      next = list.find_first_not_of(kBetween, std::min(list.find_first_of(kBetween, next), list.size()));
+    } while (next < list.size() && !starts_key(next));
+    const std::string_view key = list.substr(at, next - at);
+    out.emplace_back(key.substr(0, key.find_last_not_of(kBetween) + 1));
+    at = std::min(next, list.size());
+  }
+  return out;
+}
+
 std::vector<std::string> words(std::string_view list) {
   std::vector<std::string> out;
   for (size_t at = 0; (at = list.find_first_not_of(", \t", at)) != std::string_view::npos;) {
@@ -87,7 +107,7 @@ Result<void> set_text(Options& options, std::string_view name, std::string_view 
   } else if (name == "audience") {
     options.auth.audience = value;
   } else {
-    for (std::string& word : words(value)) {
+    for (std::string& word : name == "key" ? keys_in(value) : words(value)) {
       if (name == "key") {
         options.auth.keys.push_back(std::move(word));
       } else if (word = lower(std::move(word)); is_origin(word)) {

@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 
 #include "base/log.h"
+#include "lws-plugin/auth_keys.h"
 #include "lws-plugin/auth_token.h"
 #include "tests/cmocka.h"
 #include "tests/plugin/tokens.h"
@@ -387,6 +388,14 @@ void two_keys_with_one_name_are_refused(void** state) {
   r.use({"HS256:" + secret, "RS256:" + rsa, "HS256:" + other + "#t"});
 }
 
+void a_number_sign_in_a_directorys_name_starts_no_kid(void**) {
+  const auto plain = parse_key_source("HS256:/srv/demo #2/hs256.key"), named = parse_key_source("HS256:/srv/demo #2/hs256.key#2026");
+  assert_string_equal(plain->path.c_str(), "/srv/demo #2/hs256.key");
+  assert_string_equal(plain->kid.c_str(), "");
+  assert_string_equal(named->path.c_str(), "/srv/demo #2/hs256.key");
+  assert_string_equal(named->kid.c_str(), "2026");
+}
+
 void a_secret_files_newline_is_not_part_of_the_secret(void** state) {
   Room& r = room_of(state);
   r.use({"HS256:" + r.files.write("s", kSecret + "\n")});
@@ -524,6 +533,7 @@ int main() {
       ROOM(the_kid_picks_the_key_and_a_wrong_one_is_refused),
       ROOM(weak_and_mistaken_keys_are_refused_at_start),
       ROOM(two_keys_with_one_name_are_refused),
+      cmocka_unit_test(a_number_sign_in_a_directorys_name_starts_no_kid),
       ROOM(a_secret_files_newline_is_not_part_of_the_secret),
       ROOM(a_jwks_file_serves_its_keys_and_passes_over_others),
       ROOM(a_bad_jwks_file_is_refused),
