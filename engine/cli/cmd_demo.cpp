@@ -31,6 +31,15 @@ constexpr int64_t kStopMs = 15'000;   // from TERM to KILL: more than the engine
 constexpr int64_t kProbeMs = 20;      // between two looks at a part that is starting
 constexpr int64_t kTokenSeconds = 24 * 3600;
 
+// To be pasted into a shell.
+std::string shell_word(const std::string& text) {
+  constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:,@%";
+  if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
+  std::string out = "'";
+  for (const char c : text) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return out + "'";
+}
+
 class Demo {
  public:
   Demo(const Invocation& invocation, DemoFiles files, DemoPrograms programs, uint16_t port, const Json& kinds, bool temporary)
@@ -160,8 +169,8 @@ class Demo {
       out.set("token", *token).set("admin_token", *admin).set("pids", std::move(pids));
       print(out.dump() + "\n");
     } else {
-      const std::string command = program_invocation_name;
-      const std::string common = " --state-dir " + files_.dir;
+      const std::string command = shell_word(program_invocation_name);
+      const std::string common = " --state-dir " + shell_word(files_.dir);
       print("jobcast is running. Open this page, submit a job, watch it:\n\n  " + url + "\n\nFrom another terminal:\n\n  " + command +
             " submit plo-equity --watch --args '{\"hands\":[\"AsAhKsKh\",\"8c7d6c5d\"]}'" + common + "\n  " + command +
             " submit slow --watch --args '{\"seconds\":30}'" + common + "\n  " + command + " list" + common + "\n\nState: " + files_.dir +

@@ -167,8 +167,11 @@ Result<DemoDirectory> claim_directory(const std::string& wanted) {
 }
 
 Result<void> write_configs(const DemoFiles& files, const DemoPrograms& programs, uint16_t port, JsonView kinds) {
-  if (access(files.key().c_str(), F_OK) != 0)
-    if (auto written = write_file(files.key(), 0600, random_hex(32)); !written) return written;
+  if (access(files.key().c_str(), F_OK) != 0) {  // whole or not at all: the next demo goes on with it
+    const std::string fresh = files.key() + ".new";
+    if (auto written = write_file(fresh, 0600, random_hex(32)); !written) return written;
+    if (rename(fresh.c_str(), files.key().c_str()) != 0) return system_error(files.key());
+  }
   for (const std::string& dir : {files.engine_state(), files.host_config(), files.host_config() + "/conf.d"})
     if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return system_error(dir);
   const std::string note = "# Made by `jobcast demo`, anew at each start.\n";

@@ -142,6 +142,28 @@ class StartAndEnd(unittest.TestCase):
             finally:
                 self.assertEqual(second.stop(), 0)
 
+    def test_a_state_directory_may_have_any_name(self):
+        with tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
+            for name in ("two words, 'quoted'", 'a #1 "b" \\ é'):
+                demo = Demo(state_dir=f"{top}/{name}", keep=True)
+                demo.reaches(demo.submit("plo-equity", {"hands": ["AsAhKsKh", "8c7d6c5d"]}), "completed")
+                self.assertEqual(demo.stop(), 0)
+
+    def test_the_commands_to_try_can_be_pasted_into_a_shell(self):
+        with tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
+            child = subprocess.Popen([BIN / "jobcast", "demo", "--state-dir", f"{top}/it's mine"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            text = ""
+            while "Ctrl-C" not in text:
+                line = child.stdout.readline()
+                self.assertTrue(line, text)
+                text += line
+            command = next(line for line in text.splitlines() if "submit plo-equity" in line)
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+            child.terminate()
+            self.assertEqual(child.wait(timeout=PATIENCE_S), 0)
+            child.stdout.close()
+            self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_a_port_that_is_taken_is_named(self):
         with socket.socket() as taken, tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
             taken.bind(("127.0.0.1", 0))
