@@ -70,7 +70,7 @@ HttpResponse problem(int status, std::string_view code, std::string_view detail,
 HttpResponse problem(const Error& error) {
   switch (error.code) {
     case Errc::invalid: return problem(400, name(error.code), error.detail, error.field);
-    case Errc::unauthorized: return problem(403, name(error.code), error.detail);
+    case Errc::unauthorized: return problem(403, "forbidden", error.detail);
     case Errc::not_found: return problem(404, name(error.code), error.detail);
     case Errc::full: return problem(429, name(error.code), error.detail).with("retry-after", "1");
     case Errc::retry:

@@ -52,6 +52,7 @@ Result<Session*> Hub::open_stream(Transport& transport, const Identity& who, con
   Session& session = add(transport, Framing::sse, now);
   session.join(who);
   session.schedule(now);
+  if (stale_) session.ask();  // a stream has no `connected` to tell it in
   return &session;
 }
 

@@ -60,12 +60,14 @@ void read_http_request(lws* wsi, HttpRequest& request) {
     break;
   }
   for (int n = 0;; ++n) {
-    std::array<char, 1024> text;
-    const int length = lws_hdr_copy_fragment(wsi, text.data(), static_cast<int>(text.size()), WSI_TOKEN_HTTP_URI_ARGS, n);
+    // One that does not fit looks like the end of them all.
+    std::string pair(static_cast<size_t>(lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_URI_ARGS, n)) + 1, '\0');
+    const int length = lws_hdr_copy_fragment(wsi, pair.data(), static_cast<int>(pair.size()), WSI_TOKEN_HTTP_URI_ARGS, n);
     if (length < 0) break;
-    const std::string_view pair(text.data(), static_cast<size_t>(length));
+    pair.resize(static_cast<size_t>(length));
+    if (pair.empty()) continue;
     const size_t equals = std::min(pair.find('='), pair.size());
-    request.query.emplace_back(pair.substr(0, equals), equals < pair.size() ? pair.substr(equals + 1) : std::string_view());
+    request.query.emplace_back(pair.substr(0, equals), equals < pair.size() ? pair.substr(equals + 1) : "");
   }
   request.host = header(wsi, WSI_TOKEN_HOST);
   request.origin = header(wsi, WSI_TOKEN_ORIGIN);

@@ -1,4 +1,4 @@
-// The vhost's counts as OpenMetrics text. docs/observability is held against the names by a test.
+// The vhost's counts as OpenMetrics text. docs/observability.md is held against the names by a test.
 #include <string>
 
 #include "lws-plugin/vhost.h"

@@ -41,7 +41,7 @@ Session::Session(Hub& hub, Transport& transport, Framing framing, SessionRef ref
       auth_deadline_ms_(now.mono_ms() + hub.limits_.auth_timeout_ms),
       ref_(ref),
       framing_(framing),
-      stale_told_(hub.stale_) {
+      stale_told_(framing == Framing::ws && hub.stale_) {
   random_bytes(&id_, sizeof id_);
 }
 

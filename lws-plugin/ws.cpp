@@ -65,7 +65,7 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
   if (!offers(header(wsi, WSI_TOKEN_PROTOCOL), "jobcast.v1"))
     return no(problem(400, "invalid", "the subprotocol is jobcast.v1", "Sec-WebSocket-Protocol"));
   if (classify_origin(request.origin, request.host, vhost.options.origins) == OriginIs::foreign)
-    return no(problem(403, "unauthorized", "this origin is not on the allow-list", "Origin"));
+    return no(problem(403, "forbidden", "this origin is not on the allow-list", "Origin"));
   auto* connection = new WsConnection(vhost, wsi);
   const bool asks =
       !request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty();
@@ -74,7 +74,7 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
     std::optional<std::string> credential = who ? vhost.tickets.issue(*who, now) : std::nullopt;
     if (!credential) {
       delete connection;
-      if (who) return no(problem(503, "full", "too many come at once: try again").with("retry-after", "1"));
+      if (who) return no(problem({Errc::full, "too many come at once: try again later", {}}));
       return no(who.error().code == Errc::unauthorized ? problem(401, "unauthorized", who.error().detail).with("www-authenticate", "Bearer")
                                                        : problem(who.error()));
     }

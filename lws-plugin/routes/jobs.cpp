@@ -1,5 +1,6 @@
 // Jobs over HTTP: snapshots are answered with the engine's own bytes, from what the lane showed where that is known.
 #include <algorithm>
+#include <array>
 
 #include "base/json.h"
 #include "base/json_slice.h"
@@ -8,6 +9,9 @@
 
 namespace jobcast::plugin {
 namespace {
+
+constexpr auto kStates = std::to_array({JobState::scheduled, JobState::queued, JobState::running, JobState::retrying, JobState::completed,
+                                        JobState::failed, JobState::cancelled});
 
 // Prefer: wait=N. Answers when the job has another rev than the client's, or at the end of the wait.
 class Poll final : public Holder, public Waiter {
@@ -99,7 +103,11 @@ Result<void> list_parameter(Json& params, const std::string& name, const std::st
     Json states = Json::array();
     for (size_t at = 0; at <= value.size();) {
       const size_t end = std::min(value.find(',', at), value.size());
-      states.push(std::string_view(value).substr(at, end - at));
+      const std::string_view word = std::string_view(value).substr(at, end - at);
+      if (std::ranges::none_of(kStates, [&](JobState state) { return word == jobcast::name(state); }))
+        return {Errc::invalid,
+                "state must name states, with commas between: scheduled, queued, running, retrying, completed, failed, cancelled", name};
+      states.push(word);
       at = end + 1;
     }
     params.set("states", std::move(states));
@@ -141,7 +149,7 @@ void list_jobs(Exchange& exchange) {
     query += name + "=" + value + "&";
     if (name == "owner") {
       if (value != who->user && !who->may_read_any && !who->admin)
-        return exchange.respond(problem(403, "unauthorized", "only your own jobs are yours to list", "owner"));
+        return exchange.respond(problem(403, "forbidden", "only your own jobs are yours to list", "owner"));
       if (!is_utf8(value)) return exchange.respond(bad_parameter(name, "must be UTF-8"));
       owner = value == "*" ? "" : value;
     } else if (auto done = list_parameter(params, name, value); !done) {

@@ -46,6 +46,11 @@ class Http(unittest.TestCase):
         self.assertEqual(self.one(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 400000") + b"x" * 400000)[0], 413)
         self.assertEqual(self.one(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 99999999999999"))[0], 413)
 
+    def test_long_query_parameter_is_not_overlooked(self):
+        for query, field in (("color=" + "x" * 3000, "color"), ("kind=" + "x" * 3000 + "&color=red", "color"), ("&&state=dead&limit=1", "state")):
+            status, _, body = self.host.get("/jobcast/v1/jobs?" + query)
+            self.assertEqual((status, json.loads(body).get("field")), (400, field))
+
     def test_length_that_is_no_number_is_refused(self):
         for length in ("-5", "+5", "5, 5", "1e3", "0x10", "99999999999999999999999"):
             data = self.host.raw(self.head("POST", "/jobcast/v1/jobs", f"Content-Length: {length}") + b"hello", 3)

@@ -176,6 +176,19 @@ void staleness_is_told_on_streams_too(void** state) {
   assert_true(heard.id.empty());
 }
 
+void a_stream_that_begins_while_the_engine_is_away_says_so_first(void** state) {
+  World& w = world_of(state);
+  w.publish(1, 10);
+  w.hub->set_stale(true);
+  Client &of_job = w.stream("alice"), &of_user = w.stream("alice");
+  of_job.session->follow_job(job(1), 0);
+  of_user.session->follow_user(0);
+  assert_true(of_job.events() == (std::vector<std::string>{"engine", "job_update"}));
+  assert_string_equal(of_user.read_one().data.c_str(), R"({"stale":true})");
+  w.hub->set_stale(false);
+  assert_string_equal(of_user.read_one().data.c_str(), R"({"stale":false})");
+}
+
 }  // namespace
 
 int main() {
@@ -190,6 +203,7 @@ int main() {
       TEST(a_user_streams_rate_is_bounded_but_news_and_ends_are_not_held),
       TEST(a_stream_ends_when_its_token_does),
       TEST(staleness_is_told_on_streams_too),
+      TEST(a_stream_that_begins_while_the_engine_is_away_says_so_first),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
