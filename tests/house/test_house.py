@@ -167,6 +167,13 @@ class Documents(unittest.TestCase):
         self.assertTrue(read)
         self.assertEqual(read - {"global", "vhosts"}, documented)
 
+    def test_metrics_agree(self):
+        counted = {(name + "_total" * (kind == "counter"), kind) for kind, name in
+                   re.findall(r'w\.(counter|gauge)\("(\w+)"', text("lws-plugin/metrics.cpp"))}
+        documented = set(re.findall(r"^\| `(\w+)` \| (\w+) \|", text("docs/observability.md"), re.M))
+        self.assertTrue(counted)
+        self.assertEqual(counted, documented)
+
     def test_events_of_the_ws_agree(self):
         documented = set(re.findall(r"^#+ `(\w+)`", text("docs/protocol.md"), re.M)) | set(re.findall(r"^\| `(\w+)` \|", text("docs/protocol.md"), re.M))
         client = set(re.findall(r'^\s*\{"(\w+)",', text("lws-plugin/messages.cpp"), re.M))
