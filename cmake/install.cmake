@@ -16,7 +16,7 @@ add_custom_target(jobcast_made ALL DEPENDS ${made_files})
 install(TARGETS jobcast jobcastd jobcast-host RUNTIME)
 install(TARGETS plo-equity RUNTIME DESTINATION ${CMAKE_INSTALL_LIBEXECDIR}/jobcast)
 install(TARGETS protocol_jobcast LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/jobcast)
-install(TARGETS jobcast_worker ARCHIVE)
+install(TARGETS jobcast_worker jobcast_client ARCHIVE)
 install(DIRECTORY include/jobcast TYPE INCLUDE)
 install(DIRECTORY client DESTINATION ${CMAKE_INSTALL_DATADIR}/jobcast)
 install(DIRECTORY conf DESTINATION ${CMAKE_INSTALL_DATADIR}/jobcast)  # to be copied to /etc: an upgrade must not overwrite what an operator wrote
