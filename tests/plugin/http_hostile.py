@@ -19,7 +19,7 @@ def responses(data):
 class Http(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.host = Host({"body-time": "1", "body-bytes": "4096", "origin": "https://app.example, http://other.example:81", "engine-timeout": "500"},
+        cls.host = Host({"body-time": "1", "body-bytes": "4096", "origin": ["https://app.example", "http://other.example:81"], "engine-timeout": "500"},
                         global_options={"timeout-secs": "5"})
 
     @classmethod

@@ -6,7 +6,7 @@ from support import LWSWS, Host, Ws, open_ws, read_all, until
 class Upgrades(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.host = Host({"origin": "https://app.example"})
+        cls.host = Host({"origin": "https://b.example, https://app.example"})
 
     @classmethod
     def tearDownClass(cls):

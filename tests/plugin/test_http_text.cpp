@@ -1,0 +1,123 @@
+// Headers, origins, routes and tickets, as text.
+#include "lws-plugin/http_text.h"
+
+#include <string>
+
+#include "base/json.h"
+#include "lws-plugin/router.h"
+#include "lws-plugin/tickets.h"
+#include "tests/cmocka.h"
+
+using namespace jobcast;
+using namespace jobcast::plugin;
+
+static void etags_are_compared_weakly_and_in_lists(void**) {
+  assert_true(etag_matches("\"7\"", "\"7\""));
+  assert_true(etag_matches("W/\"7\"", "\"7\""));
+  assert_true(etag_matches("\"1\" , W/\"2\",\"7\"", "\"7\""));
+  assert_true(etag_matches("*", "\"7\""));
+  for (const char* other : {"", "7", "\"8\"", "\"77\"", ",", "W/", "\"7", "\"7\"x"}) assert_false(etag_matches(other, "\"7\""));
+}
+
+static void prefer_wait_is_read(void**) {
+  assert_true(preferred_wait_s("wait=10") == 10u);
+  assert_true(preferred_wait_s("respond-async, WAIT = \"7\"; x=y") == 7u);
+  assert_true(preferred_wait_s("wait=99999999999") == UINT32_MAX);
+  for (const char* none : {"", "wait", "wait=", "wait=-1", "wait=1.5", "waiting=3", "wait=99999999999999999999"})
+    assert_false(preferred_wait_s(none).has_value());
+}
+
+static void bearer_and_cookie_are_found(void**) {
+  assert_true(bearer_token("Bearer abc") == "abc");
+  assert_true(bearer_token("bearer  abc ") == "abc");
+  for (const char* none : {"", "Bearer", "Bearer ", "Basic abc", "Bearerabc"}) assert_true(bearer_token(none).empty());
+  assert_true(cookie_value("a=1; t=xyz; b=2", "t") == "xyz");
+  assert_true(cookie_value("a=1  t=xyz", "t") == "xyz");  // two Cookie headers, as lws joins them
+  assert_true(cookie_value("t=a=b", "t") == "a=b");
+  for (const char* none : {"", "tt=1", "a=t; b", "t"}) assert_true(cookie_value(none, "t").empty());
+  assert_true(cookie_value("=x", "").empty());
+}
+
+static void lengths_are_digits(void**) {
+  assert_true(parse_length(" 17 ") == 17u);
+  assert_true(parse_length("0") == 0u);
+  for (const char* none : {"", "-1", "+1", "1 2", "1,1", "0x1", "99999999999999999999999"}) assert_false(parse_length(none).has_value());
+}
+
+static void json_is_json_whatever_its_parameters(void**) {
+  assert_true(is_json("application/json"));
+  assert_true(is_json("Application/JSON ; charset=utf-8"));
+  assert_false(is_json("text/json"));
+  assert_false(is_json(""));
+}
+
+static void origins_are_same_listed_or_foreign(void**) {
+  const std::vector<std::string> list = {"https://app.example"};
+  assert_true(classify_origin("", "h:80", list) == OriginIs::absent);
+  assert_true(classify_origin("https://APP.example", "h:80", list) == OriginIs::allowed);
+  assert_true(classify_origin("http://h:80", "H:80", list) == OriginIs::same);
+  assert_true(classify_origin("https://app.example.evil.com", "h:80", list) == OriginIs::foreign);
+  assert_true(classify_origin("null", "h:80", list) == OriginIs::foreign);
+  assert_true(classify_origin("null", "", {}) == OriginIs::foreign);
+  assert_true(classify_origin("https://x", "h", {"*"}) == OriginIs::allowed);
+}
+
+static void problems_are_rfc_9457(void**) {
+  const HttpResponse response = problem({Errc::invalid, "kind is not known", "kind"});
+  assert_int_equal(response.status, 400);
+  const auto body = Json::parse(response.body);
+  assert_true(body->view().get("field").string() == "kind");
+  assert_true(body->view().get("status").integer() == 400);
+  assert_int_equal(problem({Errc::not_found, "", {}}).status, 404);
+  assert_int_equal(problem({Errc::full, "", {}}).status, 429);
+  assert_int_equal(problem({Errc::retry, "", {}}).status, 503);
+  assert_int_equal(problem({Errc::corrupt, "", {}}).status, 500);
+}
+
+static void every_route_is_found_and_nothing_else(void**) {
+  for (const RouteEntry& entry : routes()) {
+    std::string path = entry.pattern;
+    if (const size_t hole = path.find("{id}"); hole != std::string::npos) path.replace(hole, 4, "0192");
+    const RouteMatch match = match_route(path);
+    assert_ptr_equal(match.entry, &entry);
+    assert_true(match.id == (path == entry.pattern ? "" : "0192"));
+    assert_null(match_route(path + "/").entry);
+    assert_null(match_route(path + "/more").entry);
+    assert_true(allows(entry, Method::options));
+    assert_false(allows(entry, Method::delete_));
+    assert_true(allows(entry, Method::head) == entry.get);
+  }
+  for (const char* path : {"", "/", "/v1", "/v1/", "/v1/jobs//log", "/v1/jobs/a/b/log", "/V1/jobs", "v1/jobs", "/v1/jobs/x/"})
+    assert_null(match_route(path).entry);
+  assert_string_equal(allow_header(*match_route("/v1/jobs").entry).c_str(), "GET, HEAD, POST, OPTIONS");
+}
+
+static void tickets_are_for_one_use_and_half_a_minute(void**) {
+  Tickets tickets(2);
+  const Identity who{.user = "alice", .expires_unix_s = 1000};
+  Time now{.mono_ns = 0, .unix_ms = 500'000};
+  const auto first = tickets.issue(who, now), second = tickets.issue(who, now);
+  assert_true(first && second && *first != *second);
+  assert_false(tickets.issue(who, now).has_value());
+  assert_true(tickets.redeem(*first, now)->user == "alice");
+  assert_false(tickets.redeem(*first, now).has_value());
+  assert_false(tickets.redeem("tkt_other", now).has_value());
+  now.mono_ns = (Tickets::kLifeMs - 1) * 1'000'000;
+  now.unix_ms = 1'000'000;
+  assert_false(tickets.redeem(*second, now).has_value());  // the token that it stands for has ended
+  now.mono_ns += 1'000'000;
+  assert_true(tickets.issue(who, now).has_value());
+}
+
+int main() {
+  const CMUnitTest tests[] = {cmocka_unit_test(etags_are_compared_weakly_and_in_lists),
+                              cmocka_unit_test(prefer_wait_is_read),
+                              cmocka_unit_test(bearer_and_cookie_are_found),
+                              cmocka_unit_test(lengths_are_digits),
+                              cmocka_unit_test(json_is_json_whatever_its_parameters),
+                              cmocka_unit_test(origins_are_same_listed_or_foreign),
+                              cmocka_unit_test(problems_are_rfc_9457),
+                              cmocka_unit_test(every_route_is_found_and_nothing_else),
+                              cmocka_unit_test(tickets_are_for_one_use_and_half_a_minute)};
+  return cmocka_run_group_tests(tests, nullptr, nullptr);
+}
