@@ -127,6 +127,7 @@ std::span<const char* const> text_options() { return kTexts; }
 
 Result<Options> Options::parse(std::span<const Pvo> pvos) {
   Options options;
+  for (const NumberOption& number : kNumbers) number.set(options, number.fallback);  // the table's word counts, not the struct's
   std::set<std::string_view> seen;
   for (auto [name, value] : pvos) {
     if (name.ends_with("[]")) name.remove_suffix(2);  // an array's elements

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 1, 15, 36
+PR_SET_NAME, PR_SET_CHILD_SUBREAPER = 15, 36
 libc = ctypes.CDLL(None)
 
 
@@ -52,6 +52,26 @@ def children(pid):
         return []
 
 
+def end_with_this_process():
+    """A process that kills those whose numbers are written to what this returns, once this process is gone, however it went."""
+    heard, told = os.pipe()
+    if os.fork() != 0:
+        os.close(heard)
+        return told
+    os.close(told)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    words = b""
+    while more := os.read(heard, 256):
+        words += more
+    for pid in words.split():
+        try:
+            os.kill(int(pid), signal.SIGKILL)
+        except OSError:
+            pass
+    os._exit(0)
+
+
 def host(options):
     config = Path(options[options.index("--config") + 1] if "--config" in options else options[options.index("-c") + 1])
     if "--check-config" in options:
@@ -67,8 +87,9 @@ def host(options):
             port = probe.getsockname()[1]
         site.write_text(text.replace('"port":"0"', f'"port":"{port}"'))
     site.write_text(site.read_text().replace('"interface":"127.0.0.1"', '"interface":"lo"'))
-    parent = subprocess.Popen([os.environ["JOBCAST_LWSWS"], "-n", "-c", str(config), "-d", "7"], stdout=sys.stderr,
-                              preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+    told = end_with_this_process()
+    parent = subprocess.Popen([os.environ["JOBCAST_LWSWS"], "-n", "-c", str(config), "-d", "7"], stdout=sys.stderr)
+    os.write(told, b"%d\n" % parent.pid)
     stopping = []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.append(True))
@@ -78,6 +99,7 @@ def host(options):
             try:
                 socket.create_connection(("127.0.0.1", port), 0.2).close()
                 ready = True
+                os.write(told, b"".join(b"%d\n" % pid for pid in children(parent.pid)))
                 print(json.dumps({"port": port}), flush=True)
             except OSError:
                 pass

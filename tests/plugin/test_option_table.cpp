@@ -28,19 +28,38 @@ void refuses(Pvo pvo, const char* word) {
 static void defaults_stand_in_the_table(void**) {
   const auto options = parse({});
   assert_true(options.ok());
-  const Options plain;
   for (const NumberOption& option : number_options()) {
-    Options set = plain;
-    option.set(set, option.max);
-    option.set(set, option.fallback);
-    // What the table says is the default is the default of the struct.
-    assert_true(set.body_bytes_max == plain.body_bytes_max && set.wait_max_s == plain.wait_max_s &&
-                set.body_time_ms == plain.body_time_ms && set.hub.message_bytes_max == plain.hub.message_bytes_max &&
-                set.hub.topics_max == plain.hub.topics_max && set.hub.auth_timeout_ms == plain.hub.auth_timeout_ms &&
-                set.hub.min_interval_ms == plain.hub.min_interval_ms && set.connections_max == plain.connections_max &&
-                set.engine_timeout_ms == plain.engine_timeout_ms && set.ping_interval_s == plain.ping_interval_s &&
-                set.tickets_max == plain.tickets_max && set.auth.leeway_s == plain.auth.leeway_s);
     assert_true(option.min <= option.fallback && option.fallback <= option.max);
+    Options set = *options;
+    option.set(set, option.fallback);
+    const auto numbers = [](const Options& o) {
+      return std::vector<int64_t>{o.auth.leeway_s,
+                                  o.hub.auth_timeout_ms,
+                                  o.hub.expiry_warning_s,
+                                  o.hub.min_interval_ms,
+                                  static_cast<int64_t>(o.hub.subscriptions_per_session_max),
+                                  static_cast<int64_t>(o.hub.sessions_per_user_max),
+                                  static_cast<int64_t>(o.hub.topics_max),
+                                  o.hub.messages_per_second_max,
+                                  o.hub.messages_burst_max,
+                                  static_cast<int64_t>(o.hub.message_bytes_max),
+                                  o.fragments_max,
+                                  o.connections_max,
+                                  o.connections_per_address_max,
+                                  o.streams_max,
+                                  o.body_bytes_max,
+                                  o.body_time_ms,
+                                  o.wait_max_s,
+                                  o.engine_timeout_ms,
+                                  o.calls_max,
+                                  o.ping_interval_s,
+                                  o.ping_timeout_s,
+                                  o.sse_keepalive_s,
+                                  o.tickets_max};
+    };
+    const auto before = numbers(*options), after = numbers(set);
+    assert_int_equal(before.size(), number_options().size());
+    if (before != after) fail_msg("%s: its default is another one", option.name);
   }
 }
 
