@@ -61,6 +61,9 @@ Result<void> Part::start(int64_t mono_ms) {
 }
 
 void Part::ended(int64_t mono_ms) {
+  // What the dead part left of its group goes too, as under systemd: a child that still holds the port would keep its successor out. A
+  // group's number is not given anew while it has members; without any this finds nobody.
+  signal(SIGKILL);
   running_ = ready_ = false;
   output_.reset();
   const auto delay_ms = policy_.died(mono_ms);

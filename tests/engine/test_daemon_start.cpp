@@ -129,13 +129,14 @@ void only_a_dead_sockets_file_is_replaced(void**) {
   assert_int_equal(bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   assert_true(daemon->start());
   assert_int_equal(daemon->stop(), 0);
-  ends_with({"--config", daemon->file("jobcastd.conf"), "--state-dir", daemon->file("state"), "--socket", "/tmp/" + std::string(120, 'x')}, 2,
-            "at most 107");
+  ends_with({"--config", daemon->file("jobcastd.conf"), "--state-dir", daemon->file("state"), "--socket", "/tmp/" + std::string(120, 'x')},
+            2, "at most 107");
 }
 
 void a_clean_stop_puts_running_jobs_back_without_charging_the_attempt(void**) {
   assert_true(daemon->start());
-  const std::string job = daemon->submit("wait", gate("go")), queued = daemon->submit("echo", R"(,"run_at_ms":)" + std::to_string(now().unix_ms + 3'600'000));
+  const std::string job = daemon->submit("wait", gate("go")),
+                    queued = daemon->submit("echo", R"(,"run_at_ms":)" + std::to_string(now().unix_ms + 3'600'000));
   daemon->until(job, "running");
   const int64_t rev = *daemon->job(job).view().get("rev").integer();
   Watcher watcher(*daemon);
