@@ -47,7 +47,7 @@ class Host:
 
     def __init__(self, options=None, plain=False, global_options=None, arguments=(), vhost=None):
         self.dir = tempfile.mkdtemp(prefix="jobcast-test-")
-        self.key = os.urandom(32)
+        self.key = os.urandom(32).hex().encode()  # raw bytes might end in a newline, which is no part of a key
         with open(os.path.join(self.dir, "key"), "wb") as file:
             file.write(self.key)
         os.mkdir(os.path.join(self.dir, "site"))
