@@ -90,7 +90,7 @@ void Engine::committed(const Change& change, const Result<void>& done) {
     not_written(live, done.error());
     return publish_held();
   }
-  live.revived = false;
+  live.unwritten = live.revived = false;
   live.snapshot = change.snapshot;
   publisher_.publish({change.id, change.rev, change.state, true, live.job.owner, live.snapshot});
   if (live.gate && live.job.state == JobState::running) {
@@ -125,6 +125,7 @@ void Engine::not_written(Live& live, const Error& why) {
     answer({Errc::internal, "the change could not be stored; the engine's log says why"});
   if (live.in_flight > 0) return;
   if (!live.revived) {
+    live.unwritten = true;
     loop_.after_ms(kRewriteMs, [this, id = live.job.id] {
       Live* again = find(id);
       if (again && again->in_flight == 0) commit(*again);
@@ -395,7 +396,7 @@ void Engine::cut_short() {
 void Engine::check_stopped() {
   if (!stopped_ || inserting_ > 0) return;
   for (const auto& [id, live] : live_)
-    if (live->in_flight > 0 || (live->job.state == JobState::running && !live->orphan)) return;
+    if (live->in_flight > 0 || live->unwritten || (live->job.state == JobState::running && !live->orphan)) return;
   std::exchange(stopped_, nullptr)();
 }
 

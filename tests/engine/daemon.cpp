@@ -73,14 +73,20 @@ bool Daemon::start() {
   const char* const bin = getenv("JOBCAST_BIN");
   const std::string program = std::string(bin ? bin : "build/bin") + "/jobcastd", config = file("jobcastd.conf"), state = file("state"),
                     control = socket(), log = file("stderr");
+  int pipe[2] = {-1, -1};
+  if (piped_ && pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) fail_msg("pipe: %s", strerror(errno));
   pid_ = fork();
   if (pid_ == 0) {
-    const int err = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
-    dup2(err, STDERR_FILENO);
+    dup2(piped_ ? pipe[1] : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), STDERR_FILENO);
+    signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files fails the write instead
     setenv("NOTIFY_SOCKET", notify_path.c_str(), 1);
     execl(program.c_str(), program.c_str(), "--config", config.c_str(), "--state-dir", state.c_str(), "--socket", control.c_str(),
           "--log-level", "info", nullptr);
     _exit(127);
+  }
+  if (piped_) {
+    log_.reset(pipe[0]);
+    close(pipe[1]);
   }
   for (int waited = 0; waited < kPatienceMs; waited += 10) {
     pollfd told{notify_.get(), POLLIN, 0};
@@ -115,6 +121,11 @@ int Daemon::stop() {
 }
 
 std::string Daemon::stderr_text() const {
+  if (piped_) {
+    char chunk[4096];
+    for (ssize_t got; (got = read(log_.get(), chunk, sizeof chunk)) > 0;) logged_.append(chunk, static_cast<size_t>(got));
+    return logged_;
+  }
   std::ifstream in(file("stderr"));
   std::stringstream text;
   text << in.rdbuf();

@@ -39,6 +39,8 @@ class Daemon {
   [[nodiscard]] std::string file(const std::string& name) const { return dir_ + "/" + name; }
   [[nodiscard]] std::string socket() const { return dir_ + "/engine.sock"; }
   [[nodiscard]] std::string stderr_text() const;
+  // For a test that takes the disk away: what the engine logs comes through a pipe, which stderr_text() empties.
+  void log_through_pipe() { piped_ = true; }
   void touch(const std::string& name) const;
 
   ControlClient& client();  // connects when it has to
@@ -58,7 +60,9 @@ class Daemon {
  private:
   std::string dir_;
   pid_t pid_ = -1;
-  Fd notify_;
+  Fd notify_, log_;
+  bool piped_ = false;
+  mutable std::string logged_;
   std::optional<ControlClient> client_;
 };
 
