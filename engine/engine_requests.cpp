@@ -68,10 +68,10 @@ void Engine::submit(const Submission& submission, Done<Submitted> done) {
   Facts arrived;
   arrived.now = loop_.now();
   invariant(apply(*job, later ? On::insert_later : On::insert, arrived).ok());
-  job->rev = publisher_.revisions().reserve();
+  const uint64_t rev = job->rev = publisher_.revisions().reserve();
   ++inserting_;
   store_.insert(std::move(*job),
-                [this, rev = job->rev, done = std::move(done)](Result<Store::Inserted> result) { inserted(rev, std::move(result), done); });
+                [this, rev, done = std::move(done)](Result<Store::Inserted> result) { inserted(rev, std::move(result), done); });
 }
 
 void Engine::inserted(uint64_t rev, Result<Store::Inserted> result, const Done<Submitted>& done) {
