@@ -97,10 +97,10 @@ class Engine final : public LauncherObserver {
     unsigned in_flight = 0;       // changes given to the store and not answered yet
     std::optional<Attempt> gate;  // the proof of a process that waits for its commit
     ProgressMeter meter;
-    bool orphan = false;   // its process is an earlier engine's
-    bool unwritten = false;       // its newest change failed to be written, and is written again in a while
-    bool revived = false;  // over in the store, brought back by a retry that is not committed yet
-    bool held = false;     // newer than what is published
+    bool orphan = false;     // its process is an earlier engine's
+    bool unwritten = false;  // its newest change failed to be written, and is written again in a while
+    bool revived = false;    // over in the store, brought back by a retry that is not committed yet
+    bool held = false;       // newer than what is published
     bool progress_unstored = false;
     std::vector<std::pair<uint64_t, Done<std::string>>> answers;  // due once that rev, or a later one, is committed
   };
