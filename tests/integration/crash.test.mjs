@@ -1,10 +1,10 @@
 // kill -9 of the engine, of the host, of both, while jobs run and clients watch.
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
-import {Demo, Socket, Stream, until} from './support.mjs';
+import {Demo, Socket, Stream, until, secondsOfTrials} from './support.mjs';
 
 const LONG = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d'], mode: 'monte-carlo', trials: 1_000_000_000, seed: 7}};
-const SECONDS = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d', 'QdJdTc9c'], mode: 'monte-carlo', trials: 100_000_000, seed: 7}};
+const SECONDS = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d', 'QdJdTc9c'], mode: 'monte-carlo', trials: secondsOfTrials, seed: 7}};
 
 let demo;
 before(async () => { demo = await Demo.start(); });

@@ -1,10 +1,10 @@
 // One real job on every road: submitted by HTTP, ws and the command, watched by ws, SSE, long poll and conditional GET.
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
-import {Demo, Socket, Stream, until} from './support.mjs';
+import {Demo, Socket, Stream, until, secondsOfTrials} from './support.mjs';
 
 const QUICK = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d'], board: 'Ts9s2h', mode: 'exact'}};
-const SECONDS = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d', 'QdJdTc9c'], mode: 'monte-carlo', trials: 100_000_000, seed: 7}};
+const SECONDS = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d', 'QdJdTc9c'], mode: 'monte-carlo', trials: secondsOfTrials, seed: 7}};
 const LONG = {kind: 'plo-equity', args: {hands: ['AsAhKsKh', '8c7d6c5d'], mode: 'monte-carlo', trials: 1_000_000_000, seed: 7}};
 
 let demo;

@@ -13,6 +13,8 @@ import {promisify} from 'node:util';
 import WebSocket from 'ws';
 
 export const bin = process.env.JOBCAST_BIN ?? new URL('../../build/bin', import.meta.url).pathname;
+// Monte Carlo trials that take plo-equity a few seconds; the sanitizers make it twenty times slower.
+export const secondsOfTrials = process.env.JOBCAST_SANITIZED ? 5_000_000 : 100_000_000;
 const run = promisify(execFile);
 
 export async function until(what, condition, ms = 15000) {
