@@ -43,12 +43,14 @@ class Section {
   }
 
   void flag(const char* key, bool& out) {
+    if (!take(key).exists()) return;
     std::string word;
     text(key, word);
     for (const char* yes : {"on", "yes", "true", "1"})
-      if (word == yes) out = true;
-    for (const char* no : {"off", "no", "false", "0"})
-      if (word == no) out = false;
+      if (word == yes) return void(out = true);
+    for (const char* no : {"", "off", "no", "false", "0"})
+      if (word == no) return void(out = false);
+    fail(key, "must be \"on\" or \"off\", not \"" + word + "\"");
   }
 
   void pairs(const char* key, Pairs& out) {

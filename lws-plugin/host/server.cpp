@@ -126,7 +126,8 @@ Result<void> Server::start() {
 Result<void> Server::load_plugins() {
   if (config_.plugin_dirs.empty()) {
     const std::string here = beside_this_program();
-    config_.plugin_dirs = {here + "/../lib/jobcast", here + "/../lib"};
+    // As installed, and as built.
+    config_.plugin_dirs = {here + "/../" JOBCAST_LIBDIR "/jobcast", here + "/../lib"};
   }
   std::vector<const char*> dirs;
   struct stat info {};

@@ -72,6 +72,7 @@ static void faults_name_file_field_and_remedy(void**) {
   refuses(vhost(R"(, "colour": "red")"), "vhosts[0].colour is not known");
   refuses(vhost(R"(, "access-log": "/l")"), "access-log is lwsws's");
   refuses(vhost(R"(, "port2": 1)"), "port2");
+  refuses(vhost(R"(, "sts": "onn")"), "vhosts[0].sts must be \"on\"");
   refuses(vhost(R"(, "alpn": "h2")"), "http/1.1");
   refuses(vhost(R"(, "mounts": [{"mountpoint": "/", "origin": "cgi:///x"}])"), "vhosts[0].mounts[0].origin");
   refuses(vhost(R"(, "mounts": [{"mountpoint": "x", "origin": "file:///x"}])"), "mountpoint");
