@@ -46,7 +46,8 @@ void judge_exit(Outcome& outcome, const Ending& ending) {
   if (!ending.result.empty()) {
     const auto result = Json::parse(ending.result);
     if (!result) {
-      outcome.error = "the program's result is refused: " + result.error().detail;
+      const bool cut = ending.result.size() >= JOBCAST_RESULT_BYTES_MAX;  // the memory takes no more
+      outcome.error = "the program's result is refused: " + (cut ? "longer than 512 KiB" : result.error().detail);
       return;
     }
     outcome.result_json = result->dump();

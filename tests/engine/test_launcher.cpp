@@ -168,6 +168,10 @@ void a_bad_result_fails_the_job_and_says_so(void**) {
   outcome = engine.run(Engine::helper({"large-result"}));
   assert_int_equal(outcome.exit_code.value(), 0);  // it found the memory bounded
   assert_text(outcome.error, "the program's result is refused: ");
+  outcome =
+      engine.run_shell("{ printf '[1'; for i in $(seq 300000); do printf ',1'; done; echo ']'; } >&$JOBCAST_RESULT_FD 2>/dev/null; exit 0");
+  assert_false(outcome.success);
+  assert_string_equal(outcome.error.c_str(), "the program's result is refused: longer than 512 KiB");
 }
 
 void the_log_is_capped_and_what_is_dropped_is_counted(void**) {
