@@ -12,6 +12,7 @@
 #include <csignal>
 #include <cstdio>
 #include <filesystem>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -59,7 +60,8 @@ class Demo {
     signal(SIGCHLD, SIG_DFL);  // ignored by whoever started this, it would lose the children's ends
     signal(SIGPIPE, SIG_IGN);  // whoever reads its output may go
     Signals signals{SIGINT, SIGTERM, SIGHUP, SIGCHLD};
-    Result<void> going = write_configs(files_, programs_, port_, kinds_.view());
+    Result<void> going = outlast_the_last_engine(signals);
+    if (going && !ending_) going = write_configs(files_, programs_, port_, kinds_.view());
     while (going && !ending_) {
       if (going = start_what_is_due(); !going) break;
       wait(signals);
@@ -73,6 +75,22 @@ class Demo {
   }
 
  private:
+  // The engine of a demo that was killed ends by itself, but gives its jobs their time.
+  Result<void> outlast_the_last_engine(Signals& signals) {
+    const int64_t deadline_ms = now().mono_ms() + kStopMs;
+    for (bool told = false; !ending_;) {
+      const auto pid = engine_left_behind(files_);
+      if (!pid) break;
+      const std::string who = "the engine of an earlier demo (process " + std::to_string(*pid) + ") ";
+      if (now().mono_ms() > deadline_ms) return {Errc::retry, who + "still uses " + files_.dir + ": end it, or name another --state-dir"};
+      if (!std::exchange(told, true)) note(who + "is still ending: waiting for it");
+      pollfd signal{signals.fd(), POLLIN, 0};
+      (void)poll(&signal, 1, kProbeMs);
+      while (const auto caught = signals.next()) ending_ = ending_ || *caught != SIGCHLD;
+    }
+    return {};
+  }
+
   Result<void> start_what_is_due() {
     const int64_t mono_ms = now().mono_ms();
     for (Part* part : {&engine_, &host_}) {

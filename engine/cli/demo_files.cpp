@@ -166,6 +166,14 @@ Result<DemoDirectory> claim_directory(const std::string& wanted) {
   return out;
 }
 
+std::optional<pid_t> engine_left_behind(const DemoFiles& files) {
+  const Fd fd(open((files.engine_state() + "/lock").c_str(), O_RDWR | O_CLOEXEC));
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  if (!fd || fcntl(fd.get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
+  return lock.l_pid;
+}
+
 Result<void> write_configs(const DemoFiles& files, const DemoPrograms& programs, uint16_t port, JsonView kinds) {
   if (access(files.key().c_str(), F_OK) != 0) {  // whole or not at all: the next demo goes on with it
     const std::string fresh = files.key() + ".new";

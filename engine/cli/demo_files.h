@@ -1,7 +1,10 @@
 // Where a demo keeps its things, and the making of them. Main thread.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/handle.h"
@@ -42,6 +45,9 @@ struct DemoDirectory {
 [[nodiscard]] Result<DemoDirectory> claim_directory(const std::string& wanted);
 
 // Writes what a start needs: the key (0600, kept when it is there) and both configs. `kinds`: further ones, an object by name, or absent.
+// The engine that still holds the state directory: that of a killed demo takes its time to end.
+[[nodiscard]] std::optional<pid_t> engine_left_behind(const DemoFiles& files);
+
 [[nodiscard]] Result<void> write_configs(const DemoFiles& files, const DemoPrograms& programs, uint16_t port, JsonView kinds);
 
 }  // namespace jobcast::cli

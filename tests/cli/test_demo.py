@@ -164,6 +164,24 @@ class StartAndEnd(unittest.TestCase):
             child.stdout.close()
             self.assertEqual(done.returncode, 0, done.stderr)
 
+    def test_a_demo_that_follows_a_killed_one_waits_for_its_engine_to_end(self):
+        with tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
+            kinds = Path(top, "kinds")
+            kinds.write_text(json.dumps({"deaf": {"argv": ["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"],
+                                                  "grace_ms": 1500, "progress": "none"}}))
+            first = Demo("--kinds", kinds, state_dir=f"{top}/state", keep=True)
+            job = first.submit("deaf")
+            until("it is deaf", lambda: first.run("logs", job).stdout == "deaf\n")
+            engine = first.pid_of("jobcastd")
+            first.child.kill()
+            first.child.wait()
+            first.gone()
+            second = Demo("--kinds", kinds, state_dir=f"{top}/state", keep=True)
+            self.assertIn(f"the engine of an earlier demo (process {engine}) is still ending", second.stderr())
+            self.assertFalse(alive(engine))
+            self.assertEqual(second.show(job)["job_id"], job)
+            self.assertEqual(second.stop(), 0)
+
     def test_a_port_that_is_taken_is_named(self):
         with socket.socket() as taken, tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
             taken.bind(("127.0.0.1", 0))
