@@ -20,7 +20,7 @@ h2 { font-size: 1.05rem; margin: 0; flex: 1; }
 .badge[data-status=live]::before { background: var(--ok); }
 .badge[data-status=polling]::before, .badge[data-status=connecting]::before { background: var(--warn); }
 .badge[data-status=offline]::before, .badge[data-status=unauthorized]::before { background: var(--bad); }
-ul { list-style: none; margin: 0; padding: 0; display: grid; gap: .6rem; }
+ul { list-style: none; margin: 0; padding: 0; display: grid; grid-template-columns: minmax(0, 1fr); gap: .6rem; }
 li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: .7rem .9rem; }
 .top { display: flex; gap: .6rem; align-items: baseline; }
 .kind { font-weight: 600; } .id { color: var(--quiet); font: .8rem ui-monospace, monospace; flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

@@ -66,6 +66,13 @@ test('a submitted job shows live progress, then its equities', async () => {
   await page.emulateMedia({colorScheme: 'light'});
 });
 
+test('a phone shows all of it without scrolling sideways', async () => {
+  const size = page.viewportSize();
+  await page.setViewportSize({width: 320, height: 640});
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 320);
+  await page.setViewportSize(size);
+});
+
 test('bad cards are refused in words that name the card', async () => {
   const row = await submit(['AsAhKsKh', 'As7d6c5d']);
   await row.locator('.error', {hasText: 'As'}).waitFor();
