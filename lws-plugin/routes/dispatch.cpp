@@ -46,6 +46,10 @@ void tell_ready(Exchange& exchange) {
 
 HttpResponse no_such_job() { return problem(404, "not_found", "there is no such job"); }
 
+HttpResponse unauthorized(std::string_view why) {
+  return problem(401, "unauthorized", why).with("www-authenticate", "Bearer realm=\"jobcast\"");
+}
+
 HttpResponse of_engine(const Error& error) { return error.code == Errc::not_found ? no_such_job() : problem(error); }
 
 std::string etag_of(uint64_t rev) { return "\"" + std::to_string(rev) + "\""; }
@@ -77,7 +81,7 @@ std::optional<Identity> authenticated(Exchange& exchange) {
   auto who = exchange.vhost.identify(exchange.request, now());
   if (who) return *who;
   if (who.error().code == Errc::unauthorized)
-    exchange.respond(problem(401, "unauthorized", who.error().detail).with("www-authenticate", "Bearer realm=\"jobcast\""));
+    exchange.respond(unauthorized(who.error().detail));
   else
     exchange.respond(problem(who.error()));
   return std::nullopt;

@@ -16,8 +16,12 @@ constexpr auto kStates = std::to_array({JobState::scheduled, JobState::queued, J
 // Prefer: wait=N. Answers when the job has another rev than the client's, or at the end of the wait.
 class Poll final : public Holder, public Waiter {
  public:
-  Poll(Exchange& exchange, SnapshotRef seen, uint32_t wait_s)
-      : exchange_(exchange), seen_(std::move(seen)), wait_s_(wait_s), until_ms_(now().mono_ms() + int64_t{wait_s} * 1000) {}
+  Poll(Exchange& exchange, SnapshotRef seen, uint32_t wait_s, int64_t expires_unix_s)
+      : exchange_(exchange),
+        seen_(std::move(seen)),
+        wait_s_(wait_s),
+        until_ms_(now().mono_ms() + int64_t{wait_s} * 1000),
+        expires_unix_ms_(expires_unix_s * 1000) {}
 
   // False: it has changed already.
   [[nodiscard]] bool arm() { return exchange_.vhost.hub.wait(*this, seen_->job, seen_->rev); }
@@ -28,7 +32,7 @@ class Poll final : public Holder, public Waiter {
   }
   void give_up() override { answer(); }
   void on_look(const Time& now) override {
-    if (now.mono_ms() >= until_ms_) answer();
+    if (now.mono_ms() >= until_ms_ || now.unix_ms >= expires_unix_ms_) answer();
   }
 
  private:
@@ -38,6 +42,7 @@ class Poll final : public Holder, public Waiter {
     return newest && newest->rev == seen_->rev && arm();
   }
   void answer() {
+    if (now().unix_ms >= expires_unix_ms_) return exchange_.respond(unauthorized("the token has expired: ask with a new one"));
     const Hub& hub = exchange_.vhost.hub;
     if (const SnapshotRef newest = hub.find(seen_->job)) seen_ = newest;
     HttpResponse response = etag_matches(exchange_.request.if_none_match, etag_of(seen_->rev))
@@ -49,10 +54,10 @@ class Poll final : public Holder, public Waiter {
   Exchange& exchange_;
   SnapshotRef seen_;
   uint32_t wait_s_;
-  int64_t until_ms_;
+  int64_t until_ms_, expires_unix_ms_;
 };
 
-void answer_known(Exchange& exchange, const SnapshotRef& snapshot) {
+void answer_known(Exchange& exchange, const SnapshotRef& snapshot, const Identity& who) {
   Vhost& vhost = exchange.vhost;
   if (!etag_matches(exchange.request.if_none_match, etag_of(snapshot->rev)))
     return exchange.respond(snapshot_response(snapshot->json, snapshot->rev, vhost.hub.stale()));
@@ -61,7 +66,7 @@ void answer_known(Exchange& exchange, const SnapshotRef& snapshot) {
   if (vhost.held_count() >= vhost.options.streams_max)
     return exchange.respond(problem({Errc::full, "too many answers are held open: ask without Prefer: wait", {}}));
   ++vhost.counters.polls_held;
-  auto poll = std::make_unique<Poll>(exchange, snapshot, wait_s);
+  auto poll = std::make_unique<Poll>(exchange, snapshot, wait_s, who.expires_unix_s);
   Poll& waiter = *poll;
   exchange.hold(std::move(poll));
   if (!waiter.arm()) exchange.request_writable();
@@ -126,8 +131,9 @@ void get_job(Exchange& exchange) {
   if (!who) return;
   const auto job = job_of(exchange);
   if (!job) return;
-  if (const SnapshotRef known = exchange.vhost.hub.find(*job); known && who->may_see(known->owner)) return answer_known(exchange, known);
-  exchange.ask("job.get", job_params(*job, *who).dump(), [&exchange](const Result<std::string_view>& result) {
+  if (const SnapshotRef known = exchange.vhost.hub.find(*job); known && who->may_see(known->owner))
+    return answer_known(exchange, known, *who);
+  exchange.ask("job.get", job_params(*job, *who).dump(), [&exchange, who = *who](const Result<std::string_view>& result) {
     if (!result) return exchange.respond(of_engine(result.error()));
     std::string owner;
     const auto event = snapshot_event(json_member(*result, "job").value_or(""), owner);
@@ -135,7 +141,7 @@ void get_job(Exchange& exchange) {
     // Into the hub, so that a wait is told of the next change.
     if (preferred_wait_s(exchange.request.prefer)) exchange.vhost.hub.fetched(event->job, event, now());
     const SnapshotRef known = exchange.vhost.hub.find(event->job);
-    answer_known(exchange, known && known->rev >= event->rev ? known : std::make_shared<const Snapshot>(*event));
+    answer_known(exchange, known && known->rev >= event->rev ? known : std::make_shared<const Snapshot>(*event), who);
   });
 }
 

@@ -64,6 +64,14 @@ class Held(unittest.TestCase):
         self.assertLess(time.monotonic() - start, 0.2)
         connection.close()
 
+    def test_poll_gives_nothing_after_the_end_of_its_token(self):
+        job = self.host.submit()
+        etag = self.host.get(f"/jobcast/v1/jobs/{job}")[1]["etag"]
+        with self.host.connect() as connection:
+            connection.sendall(f"GET /jobcast/v1/jobs/{job} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {self.host.token_for('alice', seconds=2)}\r\n"
+                               f"If-None-Match: {etag}\r\nPrefer: wait=50\r\n\r\n".encode())
+            self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 401"))
+
     def test_stream_is_kept_alive_by_comments(self):
         _, connection = self.open("stream")
         data = b""
