@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "lws-plugin/kernel_queue.h"
 #include "lws-plugin/lws_headers.h"
 
 namespace jobcast::plugin {
@@ -159,6 +160,7 @@ void Exchange::kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KI
 int Exchange::start_stream(const HttpResponse& head) {
   state_ = State::streaming;
   close_after_ = true;
+  keep_kernel_queue_short(wsi_);
   return write_head(head, false);
 }
 

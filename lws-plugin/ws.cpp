@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "lws-plugin/frames.h"
+#include "lws-plugin/kernel_queue.h"
 #include "lws-plugin/lws_headers.h"
 
 namespace jobcast::plugin {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr size_t kWriteBytes = 16 << 10;
 constexpr int kCloseTimeoutS = 5;
+constexpr uint32_t kLateMax = 100;             // pieces of messages that are read on after the close was decided
 constexpr std::string_view kPing = "jobcast";  // lws 4.1 does not tell of an empty pong
 
 // The handshake's refusal: the role is ws already, so the bytes are sent as they are.
@@ -93,6 +95,7 @@ int WsConnection::on_established() {
   const Time now = jobcast::now();
   ++vhost_.counters.ws_upgrades;
   open_ = true;
+  keep_kernel_queue_short(wsi_);
   heard_ms_ = now.mono_ms();
   vhost_.opened(*this);
   session_ = &vhost_.hub.open(*this, now);
@@ -109,7 +112,11 @@ void WsConnection::heard() {
 
 int WsConnection::on_receive(std::string_view bytes) {
   heard();
-  if (close_code_) return 0;
+  if (close_code_) {
+    // Its answer to the close may be among this; one that floods on is not read any more, and dropped with the timeout.
+    if (++late_ > kLateMax) lws_rx_flow_control(wsi_, 0);
+    return 0;
+  }
   if (lws_frame_is_binary(wsi_)) {
     close_with(1003, "text frames only");
     return 0;

@@ -41,7 +41,7 @@ class WsConnection final : public Transport {
   Session* session_ = nullptr;
   std::string credential_;  // from the upgrade, until the session is there
   std::string message_;     // what came of a message so far
-  uint32_t fragments_ = 0;
+  uint32_t fragments_ = 0, late_ = 0;
   bool open_ = false, ping_due_ = false, pinged_ = false, close_sent_ = false;
   uint16_t close_code_ = 0;  // to be sent when all else is out
   const char* close_why_ = "";
