@@ -253,7 +253,7 @@ Exit run(const Invocation& invocation) {
   }
   auto directory = claim_directory(invocation.get("state-dir"));
   if (!directory) return complain(invocation, directory.error());
-  const bool temporary = !invocation.has("state-dir");
+  const bool temporary = invocation.get("state-dir").empty();
   const auto ended = Demo(invocation, directory->files, std::move(*programs), static_cast<uint16_t>(*port), kinds, temporary).run();
   if (temporary || (directory->made && !ended)) {
     std::error_code fault;

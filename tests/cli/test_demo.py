@@ -104,13 +104,14 @@ class StartAndEnd(unittest.TestCase):
         return top / "bin"
 
     def test_a_temporary_state_directory_is_removed(self):
-        child = subprocess.Popen([BIN / "jobcast", "demo", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        said = json.loads(child.stdout.readline())
-        self.assertTrue(os.path.isdir(said["state_dir"]))
-        child.terminate()
-        self.assertEqual(child.wait(timeout=PATIENCE_S), 0)
-        child.stdout.close()
-        self.assertFalse(os.path.exists(said["state_dir"]))
+        for words in ([], ["--state-dir", ""]):
+            child = subprocess.Popen([BIN / "jobcast", "demo", "--json", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            said = json.loads(child.stdout.readline())
+            self.assertTrue(os.path.isdir(said["state_dir"]))
+            child.terminate()
+            self.assertEqual(child.wait(timeout=PATIENCE_S), 0)
+            child.stdout.close()
+            self.assertFalse(os.path.exists(said["state_dir"]))
 
     def test_people_are_told_an_address_and_what_to_try(self):
         child = subprocess.Popen([BIN / "jobcast", "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
