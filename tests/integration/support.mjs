@@ -180,7 +180,7 @@ export class Stream {
     stream.abort = new AbortController();
     stream.events = [];
     stream.response = await demo.http(path, {token, headers: {Accept: 'text/event-stream', ...headers}, signal: stream.abort.signal});
-    stream.ended = stream.response.ok ? stream.#read().catch(() => {}) : Promise.resolve();
+    if (stream.response.ok) stream.#read().catch(() => {});
     return stream;
   }
 
