@@ -77,6 +77,15 @@ void Connections::closed(lws* wsi) {
   entries().erase(entry);
 }
 
+bool Connections::clean(lws* wsi) {
+  const auto entry = entries().find(wsi);
+  return entry != entries().end() && entry->second.clean;
+}
+
+void Connections::set_clean(lws* wsi, bool clean) {
+  if (const auto entry = entries().find(wsi); entry != entries().end()) entry->second.clean = clean;
+}
+
 size_t Connections::count() const { return table_->all; }
 
 }  // namespace jobcast::plugin

@@ -1,4 +1,5 @@
-// Who is connected: counts network connections of a vhost and of each address, so that limits are met before descriptors run out.
+// Who is connected: counts network connections of a vhost and of each address, so that limits are met before descriptors run out;
+// and remembers of each whether something may be pipelined on it.
 // Registered by wsi and process-wide, because lws may move a connection to another vhost of the same port. Service thread only.
 #pragma once
 
@@ -28,6 +29,11 @@ class Connections {
   void opened(lws* wsi);
   static void closed(lws* wsi);  // any wsi; one that was never opened() is ignored
 
+  // Nothing of this connection can be pipelined just now: it is new, or its last transaction is known to have left nothing behind.
+  [[nodiscard]] static bool known(lws* wsi) { return entries().contains(wsi); }
+  [[nodiscard]] static bool clean(lws* wsi);
+  static void set_clean(lws* wsi, bool clean);
+
   [[nodiscard]] size_t count() const;
   [[nodiscard]] uint64_t refused() const { return refused_; }
 
@@ -40,6 +46,7 @@ class Connections {
   struct Entry {
     std::shared_ptr<Table> table;
     Address address;
+    bool clean = true;
   };
   static Address address_of(int fd);
   static std::unordered_map<lws*, Entry>& entries();

@@ -11,10 +11,10 @@ namespace jobcast::plugin {
 namespace {
 
 constexpr size_t kHeadBytes = 8192;
-constexpr size_t kChunkBytes = 32 << 10;          // of a body, at one go
-constexpr int kAnswerTimeoutS = 30;               // for a client to take the whole of a finite answer
-constexpr lws_usec_t kPipelinedWaitUs = 250'000;  // for the engine's answer while lws spins on what is pipelined behind
-constexpr lws_usec_t kDiscardUs = 2'000'000;      // so long an answered-too-early body is read on, that the answer is not lost to a reset
+constexpr size_t kChunkBytes = 32 << 10;  // of a body, at one go
+constexpr int kAnswerTimeoutS = 30;       // for a client to take the whole of a finite answer
+constexpr lws_usec_t kPipelinedLookUs = 250'000;
+constexpr lws_usec_t kDiscardUs = 2'000'000;  // so long an answered-too-early body is read on, that the answer is not lost to a reset
 
 }  // namespace
 
@@ -86,8 +86,14 @@ void Exchange::set_deadline(lws_usec_t us) {
 
 int Exchange::on_timer() {
   if (deadline_us_ == 0 || lws_now_usecs() < deadline_us_) return 0;
-  if (state_ == State::discarding || state_ == State::waiting) return -1;
-  if (state_ != State::body) return 0;
+  deadline_us_ = 0;
+  switch (state_) {
+    case State::discarding: return -1;
+    case State::waiting:
+    case State::streaming: return wants_write_ ? 0 : rest();
+    case State::answering: return 0;
+    case State::body: break;
+  }
   ++vhost.counters.bodies_late;
   set_deadline(kDiscardUs);
   close_after_ = true;
@@ -99,25 +105,28 @@ void Exchange::dispatch() {
   state_ = State::waiting;
   handle(*this);
   if (wants_write_) return;
-  if (input_buffered(wsi_))
-    request_writable();  // its own bytes are used up by then
-  else
+  if (input_buffered(wsi_) == Buffered::no)
     lws_rx_flow_control(wsi_, 0);
+  else
+    request_writable();  // its own bytes are used up by then
 }
 
 // Nothing is to be written for now. While an answer is awaited nothing more is read: lws 4.1 would spin on what comes meanwhile. But so
 // long as reading is stopped it does not write either, nor flush; and it cannot be stopped while there are bytes that it has read already.
 int Exchange::rest() {
   if (lws_partial_buffered(wsi_)) return 0;  // lws calls again
-  if (!input_buffered(wsi_)) {
-    lws_rx_flow_control(wsi_, 0);
-    return 0;
+  switch (input_buffered(wsi_)) {
+    case Buffered::no: lws_rx_flow_control(wsi_, 0); return 0;
+    case Buffered::unclear: set_deadline(kPipelinedLookUs); return 0;
+    case Buffered::yes: break;
   }
-  if (state_ == State::streaming) return -1;
-  if (holder_)
+  if (state_ == State::streaming || gave_up_) return -1;
+  if (holder_) {
     holder_->give_up();
-  else
-    set_deadline(kPipelinedWaitUs);
+  } else {
+    gave_up_ = true;  // the engine's answer has so long to come, while lws spins on what is pipelined behind
+    set_deadline(kPipelinedLookUs);
+  }
   return 0;
 }
 
@@ -257,7 +266,10 @@ int Exchange::finish() {
     return 0;
   }
   state_ = State::discarding;
-  return lws_http_transaction_completed(wsi_) ? -1 : 0;  // may have freed this
+  lws* wsi = wsi_;
+  if (lws_http_transaction_completed(wsi)) return -1;  // may have freed this
+  Connections::set_clean(wsi, !header_table_kept(wsi));
+  return 0;
 }
 
 }  // namespace jobcast::plugin

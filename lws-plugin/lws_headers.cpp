@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/log.h"
-
 namespace jobcast::plugin {
 
 std::string header(lws* wsi, lws_token_indexes token) {
@@ -30,14 +28,21 @@ std::string custom_header(lws* wsi, const char* name_with_colon) {
 }
 
 // There is no call for it. But the loop does not sleep while a connection has such bytes, unless that connection is not to be read.
-bool input_buffered(lws* wsi) {
+Buffered input_buffered(lws* wsi) {
   lws_context* context = lws_get_context(wsi);
-  if (lws_service_adjust_timeout(context, 1, 0) != 0) return false;
+  if (lws_service_adjust_timeout(context, 1, 0) != 0) return Buffered::no;
+  if (lws_is_ssl(wsi)) return Buffered::unclear;
   lws_rx_flow_control(wsi, 0);
   const bool others = lws_service_adjust_timeout(context, 1, 0) == 0;
   lws_rx_flow_control(wsi, 1);
-  if (others) log::info("pipelining_unclear");  // it cannot be told apart: the careful answer
-  return true;
+  return others ? Buffered::unclear : Buffered::yes;
+}
+
+// lws keeps the table attached only then; and only with one attached does this call touch its result.
+bool header_table_kept(lws* wsi) {
+  char touched = 'x';
+  (void)lws_hdr_custom_copy(wsi, &touched, 1, "-:", 2);
+  return touched == '\0';
 }
 
 bool is_h2(lws* wsi) { return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0; }

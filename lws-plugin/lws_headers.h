@@ -13,8 +13,12 @@ namespace jobcast::plugin {
 [[nodiscard]] std::string custom_header(lws* wsi, const char* name_with_colon);
 // All of `request` but its body. Works for upgrades too.
 void read_http_request(lws* wsi, HttpRequest& request);
-// lws holds bytes of this connection that it has read but not yet used up: a request pipelined behind another, its own included.
-[[nodiscard]] bool input_buffered(lws* wsi);
+// Does lws hold bytes of this connection that it has read and not used up: a request pipelined behind another, its own included? Unclear
+// where others have such bytes too, and with TLS, which may hold some itself.
+enum class Buffered : uint8_t { no, yes, unclear };
+[[nodiscard]] Buffered input_buffered(lws* wsi);
+// After a transaction: more was pipelined behind it.
+[[nodiscard]] bool header_table_kept(lws* wsi);
 // The request came by HTTP/2.
 [[nodiscard]] bool is_h2(lws* wsi);
 

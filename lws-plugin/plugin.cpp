@@ -66,7 +66,13 @@ bool body_would_loop(lws* wsi) {
                             ? lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0 || lws_hdr_total_length(wsi, WSI_TOKEN_PUT_URI) > 0 ||
                                   lws_hdr_total_length(wsi, WSI_TOKEN_PATCH_URI) > 0
                             : parse_length(length) != 0;
-  return has_body && input_buffered(wsi);
+  if (!has_body) return false;
+  switch (input_buffered(wsi)) {
+    case Buffered::no: return false;
+    case Buffered::yes: return true;
+    case Buffered::unclear: return !Connections::clean(wsi);
+  }
+  return true;
 }
 
 // ---- what only the first protocol of a vhost hears: every connection and upgrade, whatever it becomes
@@ -86,7 +92,9 @@ int guard(lws* wsi, lws_callback_reasons reason, void* in, bool& mine) {
       // A negative length would be read as none, and what follows as the next request.
       const std::string length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
       if (!length.empty() && !parse_length(length) && lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) <= 0) return 1;
-      return body_would_loop(wsi) ? 1 : 0;
+      const bool loops = body_would_loop(wsi);
+      Connections::set_clean(wsi, false);  // until the end of this transaction is seen
+      return loops ? 1 : 0;
     }
     default: mine = false; return 0;
   }
@@ -103,10 +111,8 @@ int on_http(lws* wsi, lws_callback_reasons reason, HttpSlot* slot, void* in, siz
     case LWS_CALLBACK_HTTP: {
       Vhost* vhost = Vhost::of(wsi);
       if (!vhost || !slot) return -1;
-#if LWS_LIBRARY_VERSION_NUMBER < 4003000
-      if (is_h2(wsi)) return -1;  // CONTINUATION and HPACK faults
-#endif
-      if (body_would_loop(wsi)) return -1;  // where another protocol is the vhost's first
+      if (is_h2(wsi)) return -1;                                        // faults in lws 4.1, and headers that cannot be read before 5.0
+      if (!Connections::known(wsi) && body_would_loop(wsi)) return -1;  // another protocol is the vhost's first
       destroy(slot->exchange);
       slot->exchange = new Exchange(*vhost, wsi);
       return slot->exchange->on_request();
@@ -151,7 +157,7 @@ int on_ws(lws* wsi, lws_callback_reasons reason, WsSlot* slot, void* in, size_t 
   switch (reason) {
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: {
       Vhost* vhost = Vhost::of(wsi);
-      if (!vhost || !slot) return 1;
+      if (!vhost || !slot || is_h2(wsi)) return 1;
       destroy(slot->connection);
       slot->connection = WsConnection::admit(*vhost, wsi);
       return slot->connection ? 0 : 1;

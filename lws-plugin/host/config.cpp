@@ -236,6 +236,11 @@ Result<VhostConfig> read_vhost(JsonView object, const std::string& path) {
       if (auto done = wrapped.finish(); !done) return done.error();
       vhost.protocols.push_back(std::move(protocol));
     }
+  for (size_t i = 0; i < vhost.mounts.size(); ++i)
+    if (vhost.mounts[i].kind == Mount::Kind::callback &&
+        std::ranges::find(vhost.protocols, vhost.mounts[i].origin, &Protocol::name) == vhost.protocols.end())
+      in.fail(("mounts[" + std::to_string(i) + "].origin").c_str(),
+              "names a protocol that \"ws-protocols\" does not enable: " + vhost.mounts[i].origin);
   if (auto done = in.finish(); !done) return done.error();
   return vhost;
 }

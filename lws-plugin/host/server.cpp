@@ -221,6 +221,8 @@ Result<void> Server::add_vhost(const VhostConfig& config) {
   if (!vhost)
     return {Errc::internal, "vhost " + config.name + " cannot listen on port " + std::to_string(config.port) +
                                 (config.interface.empty() ? "" : " of " + config.interface) + ": in use, or no such interface?"};
+  if (config.port == 0 && !config.unix_socket && lws_get_vhost_listen_port(vhost) == 0)
+    return {Errc::not_found, "vhost " + config.name + ": there is no interface " + config.interface, "interface"};
   vhosts_.push_back(vhost);
   return {};
 }

@@ -6,6 +6,8 @@ LIB = os.environ.get("JOBCAST_LIB", os.path.join(BIN, "../lib"))
 FAKE_ENGINE = os.path.join(BIN, "../tests/fake_engine")
 LWSWS = os.environ.get("JOBCAST_TEST_LWSWS")  # a real lwsws to be used in jobcast-host's place
 
+ARGUMENTS = os.environ.get("JOBCAST_TEST_ARGUMENTS", "").split()  # more for jobcast-host, such as --loop libuv
+
 
 def until(what, condition, seconds=10):
     end = time.monotonic() + seconds
@@ -75,7 +77,7 @@ class Host:
     def _start_host(self, config, arguments):
         with open(os.path.join(self.dir, "host.json"), "w") as file:
             json.dump(config, file)
-        self.parent = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments],
+        self.parent = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments, *ARGUMENTS],
                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.parent.stdout.readline()
         assert line, open(self.log.name).read()

@@ -77,6 +77,7 @@ static void faults_name_file_field_and_remedy(void**) {
   refuses(vhost(R"(, "mounts": [{"mountpoint": "/", "origin": "cgi:///x"}])"), "vhosts[0].mounts[0].origin");
   refuses(vhost(R"(, "mounts": [{"mountpoint": "x", "origin": "file:///x"}])"), "mountpoint");
   refuses(vhost(R"(, "mounts": {})"), "array");
+  refuses(vhost(R"(, "mounts": [{"mountpoint": "/x", "origin": "callback://jobcast"}])"), "vhosts[0].mounts[0].origin names a protocol");
   refuses(vhost(R"(, "ws-protocols": [{"jobcast": "on"}])"), "ws-protocols[0].jobcast");
   refuses(R"({"vhosts": [{"port": "70000"}]})", "65535");
   refuses(R"({"vhosts": [{"port": "x"}]})", "whole number");
