@@ -36,21 +36,27 @@ inline int64_t cpu_ns() {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-// The n-th processor this process may use, from 0; processes that cannot have one each share and will be slow.
-inline void pin(int n, pid_t pid = 0) {
-  static const cpu_set_t allowed = [] {
+// The n-th processor this process was started on, from 0; processes that cannot have one each share and will be slow.
+inline int processor(int n) {
+  static const std::vector<int> usable = [] {
     cpu_set_t set;
     sched_getaffinity(0, sizeof set, &set);
-    return set;
+    std::vector<int> cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+    return cpus;
   }();
-  std::vector<int> usable;
-  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-    if (CPU_ISSET(cpu, &allowed)) usable.push_back(cpu);
+  return usable[static_cast<size_t>(n) % usable.size()];
+}
+
+inline void pin_to(int cpu, pid_t pid = 0) {
   cpu_set_t one;
   CPU_ZERO(&one);
-  CPU_SET(usable[static_cast<size_t>(n) % usable.size()], &one);
+  CPU_SET(cpu, &one);
   sched_setaffinity(pid, sizeof one, &one);
 }
+
+inline void pin(int n, pid_t pid = 0) { pin_to(processor(n), pid); }
 
 inline void relax() {
 #if defined(__x86_64__) || defined(__i386__)

@@ -1,6 +1,7 @@
 // See floors.h.
 #include "bench/floors.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -130,8 +131,9 @@ double unix_stream_per_second(size_t bytes) {
   return result;
 }
 
-double wake_one_way_ns(Waker waker, long gap_us) {
-  constexpr int kCount = 60;
+double wake_one_way_ns(Waker waker, long gap_us, Sleep sleep, int count) {
+  constexpr int kCountMax = 60;
+  invariant(count > 0 && count <= kCountMax);
   int ends[2];
   if (waker == Waker::eventfd)
     ends[0] = ends[1] = eventfd(0, EFD_NONBLOCK);
@@ -139,7 +141,7 @@ double wake_one_way_ns(Waker waker, long gap_us) {
     invariant(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, ends) == 0);
   struct Sent {
     std::atomic<int64_t> at{0};
-    std::atomic<int64_t> latency[kCount];
+    std::atomic<int64_t> latency[kCountMax];
     std::atomic<int> done{-1};
   };
   auto& sent = shared<Sent>();
@@ -149,9 +151,15 @@ double wake_one_way_ns(Waker waker, long gap_us) {
     wanted.events = EPOLLIN;
     epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &wanted);
     sent.done = 0;
-    for (int i = 0; i < kCount; ++i) {
-      epoll_event event;
-      while (epoll_wait(epoll, &event, 1, -1) != 1) {
+    for (int i = 0; i < count; ++i) {
+      if (sleep == Sleep::epoll) {
+        epoll_event event;
+        while (epoll_wait(epoll, &event, 1, -1) != 1) {
+        }
+      } else {
+        pollfd end{ends[0], POLLIN, 0};
+        while (poll(&end, 1, -1) != 1) {
+        }
       }
       uint64_t bytes;
       invariant(read(ends[0], &bytes, sizeof bytes) > 0);
@@ -161,7 +169,7 @@ double wake_one_way_ns(Waker waker, long gap_us) {
   });
   while (sent.done < 0) relax();
   std::vector<int64_t> latencies;
-  for (int i = 0; i < kCount; ++i) {
+  for (int i = 0; i < count; ++i) {
     const timespec gap{0, gap_us * 1000};
     nanosleep(&gap, nullptr);
     sent.at = now_ns();
@@ -173,7 +181,7 @@ double wake_one_way_ns(Waker waker, long gap_us) {
   close(ends[0]);
   if (waker == Waker::seqpacket) close(ends[1]);
   std::sort(latencies.begin(), latencies.end());
-  return static_cast<double>(latencies[kCount / 2]);
+  return static_cast<double>(latencies[latencies.size() / 2]);
 }
 
 double empty_loop_ns() {
