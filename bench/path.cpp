@@ -11,6 +11,7 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string_view>
 
@@ -32,8 +33,17 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kRounds = 11;
-constexpr int kReports = 20;     // a round; the first one, which comes with the start of the job, does not count
-constexpr long kGapUs = 80'000;  // above the engine's progress_interval_ms (50), so that each report finds everybody asleep
+
+// Reports further apart than the engine's progress_interval_ms, so that each finds everybody asleep. The first one of a round comes with
+// the start of the job and does not count.
+struct Pace {
+  const char* name;
+  int interval_ms;
+  long gap_us;
+  int reports;
+};
+constexpr Pace kPaces[] = {{"every 3 ms", 1, 3'000, 60}, {"every 80 ms", 50, 80'000, 20}};
+
 constexpr int kWaitMs = 15'000;
 
 int64_t real_ns() {
@@ -42,11 +52,11 @@ int64_t real_ns() {
   return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
-int work(int64_t base_ns, int cpu) {
+int work(int64_t base_ns, int cpu, long gap_us, int reports) {
   pin_to(cpu);
   if (jobcast_worker_open() != JOBCAST_OK) return 1;
-  for (int i = 0; i < kReports; ++i) {
-    const timespec gap{0, kGapUs * 1000};
+  for (int i = 0; i < reports; ++i) {
+    const timespec gap{0, gap_us * 1000};
     nanosleep(&gap, nullptr);
     jobcast_progress(static_cast<uint64_t>(real_ns() - base_ns), 0);
   }
@@ -56,16 +66,18 @@ int work(int64_t base_ns, int cpu) {
 // The engine and a host on a temporary directory; gone with their owner.
 class House {
  public:
-  explicit House(int64_t base_ns) : base_ns_(base_ns) {
+  House(const Pace& pace, int64_t base_ns) {
     const fs::path self = fs::read_symlink("/proc/self/exe"), build = self.parent_path().parent_path();
     const cli::DemoPrograms programs{build / "bin/jobcastd", build / "bin/jobcast-host", build / "bin/plo-equity", build / "lib", build};
     Json argv = Json::array();
-    for (const auto& word : {self.string(), std::string("--worker"), std::to_string(base_ns_), std::to_string(processor(0))})
-      argv.push(word);
+    argv.push(self.string()).push("--worker");
+    for (const int64_t number : {base_ns, int64_t{processor(0)}, int64_t{pace.gap_us}, int64_t{pace.reports}})
+      argv.push(std::to_string(number));
     Json kind = Json::object(), kinds = Json::object();
     kind.set("argv", std::move(argv)).set("progress", "worker");
     kinds.set("path", std::move(kind));
     invariant(cli::write_configs(files_, programs, 0, kinds.view()).ok());
+    set_interval(pace.interval_ms);
     start(engine_, {programs.engine, "--config", files_.engine_config()});
     wait([this] { return ControlClient::connect(files_.socket()).ok(); });
     start(host_, {programs.host, "--config", files_.host_config(), "--json"});
@@ -114,6 +126,11 @@ class House {
   }
 
  private:
+  void set_interval(int ms) {
+    auto config = read_json_file(files_.engine_config()).value();
+    config.set("progress_interval_ms", ms);
+    std::ofstream(files_.engine_config()) << config.dump();
+  }
   void start(std::optional<cli::Part>& part, std::vector<std::string> argv) {
     part.emplace(fs::path(argv[0]).filename(), std::move(argv));
     invariant(part->start(0).ok());
@@ -123,7 +140,6 @@ class House {
     for (const int64_t until = now_ns() + kWaitMs * int64_t{1'000'000}; !ready(); usleep(10'000)) invariant(now_ns() < until);
   }
 
-  int64_t base_ns_;
   cli::DemoFiles files_ = std::move(cli::claim_directory("").value().files);
   std::optional<cli::Part> engine_, host_;
   uint16_t port_ = 0;
@@ -166,7 +182,7 @@ std::optional<int64_t> done_in(std::string_view text) {
   return fault == std::errc() ? std::optional(done) : std::nullopt;
 }
 
-double path_ns(House& house, int64_t base_ns) {
+double path_ns(House& house, const Pace& pace, int64_t base_ns) {
   const Fd stream = house.follow(house.submit());
   std::vector<int64_t> latencies;
   int64_t last = 0;
@@ -180,7 +196,7 @@ double path_ns(House& house, int64_t base_ns) {
     invariant(chunk.arrived_ns > 0);
     if (++seen > 1) latencies.push_back(chunk.arrived_ns - (base_ns + *done));
   }
-  invariant(latencies.size() >= kReports / 2);
+  invariant(static_cast<int>(latencies.size()) >= pace.reports / 2);
   std::sort(latencies.begin(), latencies.end());
   return static_cast<double>(latencies[latencies.size() / 2]);
 }
@@ -188,27 +204,29 @@ double path_ns(House& house, int64_t base_ns) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 4 && strcmp(argv[1], "--worker") == 0) return work(std::atoll(argv[2]), std::atoi(argv[3]));
+  if (argc == 6 && strcmp(argv[1], "--worker") == 0)
+    return work(std::atoll(argv[2]), std::atoi(argv[3]), std::atol(argv[4]), std::atoi(argv[5]));
   (void)processor(0);  // before anything is pinned
   const int64_t base_ns = real_ns();
-  Samples all;
-  {
-    House house(base_ns);
+  Table table(wants_json(argc, argv));
+  for (const Pace& pace : kPaces) {
+    Samples all;
+    House house(pace, base_ns);
     for (int round = 0; round < kRounds; ++round) {
       pin(1);
-      all.add("path", path_ns(house, base_ns));
+      all.add("path", path_ns(house, pace, base_ns));
       pin(0);
-      all.add("to engine", wake_one_way_ns(Waker::seqpacket, kGapUs, Sleep::epoll, kReports));
-      all.add("to plugin", wake_one_way_ns(Waker::seqpacket, kGapUs, Sleep::poll, kReports));
-      all.add("eventfd", wake_one_way_ns(Waker::eventfd, kGapUs, Sleep::epoll, kReports));
+      all.add("to engine", wake_one_way_ns(Waker::seqpacket, pace.gap_us, Sleep::epoll, pace.reports));
+      all.add("to plugin", wake_one_way_ns(Waker::seqpacket, pace.gap_us, Sleep::poll, pace.reports));
+      all.add("eventfd", wake_one_way_ns(Waker::eventfd, pace.gap_us, Sleep::epoll, pace.reports));
     }
+    const auto of = [&](const char* name) { return all.median(name); };
+    const auto named = [&](const char* measure) { return std::string(measure) + ", " + pace.name; };
+    table.show(named("bare seqpacket wake, asleep in epoll"), of("to engine"), "ns");
+    table.show(named("bare seqpacket wake, asleep in poll"), of("to plugin"), "ns");
+    table.show(named("bare eventfd wake, asleep in epoll"), of("eventfd"), "ns");
+    table.ratio(named("worker's call to bytes in send(), to both wakes"), of("path"), "ns", of("to engine") + of("to plugin"),
+                Goal::at_most, 1.5);
   }
-  const auto of = [&](const char* name) { return all.median(name); };
-  Table table(wants_json(argc, argv));
-  table.show("bare seqpacket wake, asleep in epoll", of("to engine"), "ns");
-  table.show("bare seqpacket wake, asleep in poll", of("to plugin"), "ns");
-  table.show("bare eventfd wake, asleep in epoll", of("eventfd"), "ns");
-  table.ratio("worker's call to bytes in send(), to both bare wakes", of("path"), "ns", of("to engine") + of("to plugin"), Goal::at_most,
-              1.5);
   return 0;
 }
