@@ -252,6 +252,7 @@ void Engine::on_orphan_gone(const Attempt& attempt) {
 }
 
 void Engine::end_turn() {
+  publisher_.flush();  // what is published does not wait for the forks below
   start_ready();
   set_due_timer();
   if (waiting_changed_ && waiting_timer_ == 0) waiting_timer_ = loop_.after_ms(kRefreshWaitingMs, [this] { refresh_waiting(); });

@@ -31,6 +31,10 @@ void ProgressFeed::finish() {
   if (const auto progress = take()) publish_(*progress);
 }
 
+LatchFeed::~LatchFeed() {
+  if (watched_) loop_.unwatch(latch_.doorbell_fd());
+}
+
 void LatchFeed::start() {
   if (!rest()) news();
 }
@@ -53,22 +57,17 @@ bool LatchFeed::rest() {
   deaf_ = !latch_.clear_doorbell();
   if (deaf_) return true;
   const bool armed = latch_.arm();
-  if (armed) listen(true);
+  if (armed) listen();
   return armed;
 }
 
-void LatchFeed::on_doorbell() {
-  listen(false);
-  news();
-}
-
-void LatchFeed::listen(bool on) {
-  if (on == listening_) return;
-  listening_ = on;
-  if (on)
-    loop_.watch(latch_.doorbell_fd(), EPOLLIN, [this](uint32_t) { on_doorbell(); });
-  else
-    loop_.unwatch(latch_.doorbell_fd());
+void LatchFeed::listen() {
+  // Once: the kernel itself then leaves the doorbell alone for the interval that follows, and no call stands between a report and its
+  // event.
+  constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
+  if (watched_) return loop_.change(latch_.doorbell_fd(), kOnce);
+  watched_ = true;
+  loop_.watch(latch_.doorbell_fd(), kOnce, [this](uint32_t) { news(); });
 }
 
 bool PercentFeed::line(std::string_view text) {

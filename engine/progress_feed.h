@@ -45,17 +45,16 @@ class LatchFeed : public ProgressFeed {
  public:
   LatchFeed(Loop& loop, int64_t interval_ms, WorkerLatch& latch, Publish publish)
       : ProgressFeed(loop, interval_ms, std::move(publish)), latch_(latch) {}
-  ~LatchFeed() override { listen(false); }
+  ~LatchFeed() override;
   void start() override;
 
  private:
   std::optional<Progress> take() override;
   bool rest() override;
-  void on_doorbell();
-  void listen(bool on);
+  void listen();  // for one ring
 
   WorkerLatch& latch_;
-  bool listening_ = false, deaf_ = false;  // deaf: the worker closed its end; the last sample is taken when it exits
+  bool watched_ = false, deaf_ = false;  // deaf: the worker closed its end; the last sample is taken when it exits
   bool reported_ = false;
 };
 
