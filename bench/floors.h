@@ -13,6 +13,6 @@ double unix_stream_per_second(size_t bytes);
 enum class Waker { eventfd, seqpacket };
 enum class Sleep { epoll, poll };
 double wake_one_way_ns(Waker waker, long gap_us, Sleep sleep = Sleep::epoll, int count = 60);  // woken after a pause; median
-double empty_loop_ns();                            // one turn of a loop that the compiler may not remove
+double empty_loop_ns();  // one turn of a loop that the compiler may not remove
 
 }  // namespace jobcast::bench
