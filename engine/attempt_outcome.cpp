@@ -44,7 +44,7 @@ void judge_exit(Outcome& outcome, const Ending& ending) {
     return;
   }
   if (!ending.result.empty()) {
-    const auto result = Json::parse(ending.result);
+    const auto result = Json::parse(ending.result, {.depth_max = kValueDepthMax});
     if (!result) {
       const bool cut = ending.result.size() >= JOBCAST_RESULT_BYTES_MAX;  // the memory takes no more
       outcome.error = "the program's result is refused: " + (cut ? "longer than 512 KiB" : result.error().detail);

@@ -50,6 +50,8 @@ struct CancelRequest {
 
 constexpr size_t kErrorBytesMax = 512, kPhaseBytesMax = 63, kMessageBytesMax = 255;
 constexpr size_t kArgsBytesMax = 64 << 10, kMetaBytesMax = 1 << 10, kResultBytesMax = 512 << 10;
+// How deep args, meta and results nest: with all that a list wraps around them, a control line stays within its 32.
+constexpr int kValueDepthMax = 24;
 
 struct Job {
   JobId id;

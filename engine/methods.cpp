@@ -35,8 +35,15 @@ std::string read_owner(Fields& in) {
   return owner;
 }
 
+int depth_of(JsonView value) {
+  int deepest = 0;
+  for (JsonView child = value.first(); child.exists(); child = child.next()) deepest = std::max(deepest, depth_of(child));
+  return deepest + (value.is_object() || value.is_array() ? 1 : 0);
+}
+
 std::string read_json_object(Fields& in, const char* key, size_t bytes_max) {
   const JsonView object = in.object(key);
+  if (depth_of(object) > kValueDepthMax) in.fail(key, "nests deeper than " + std::to_string(kValueDepthMax));
   std::string text = object.exists() ? object.dump() : "{}";
   if (text.size() > bytes_max) in.fail(key, "is " + std::to_string(text.size()) + " bytes as JSON; at most " + std::to_string(bytes_max));
   return text;

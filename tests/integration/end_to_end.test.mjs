@@ -151,6 +151,24 @@ test('bad input names the field and the remedy, over HTTP and over the ws', asyn
   assert.match(job.error, /As/);
 });
 
+test('no request ends the connection between host and engine: deep bodies, parameters twice', async () => {
+  const lost = () => demo.stderr.split('engine_lost').length;
+  const before = lost();
+  for (const query of ['limit=1&limit=2', 'state=running&state=queued', 'kind=a&kind=b', 'cursor=a&cursor=b', 'owner=a&owner=a'])
+    assert.equal((await demo.http(`/v1/jobs?${query}`, {token: demo.admin_token})).status, 400, query);
+  for (let depth = 20; depth <= 34; ++depth) {
+    const deep = '['.repeat(depth) + ']'.repeat(depth);
+    for (const member of ['args', 'meta']) {
+      const body = `{"kind":"plo-equity","${member}":{"a":${deep}}}`;
+      const answer = await demo.http('/v1/jobs', {method: 'POST', body, headers: {'Content-Type': 'application/json'}});
+      assert.equal(answer.status, depth < 24 ? 201 : 400, body);
+    }
+  }
+  assert.equal((await demo.http('/v1/jobs?limit=200')).status, 200);
+  await demo.cli('list', '--json');
+  assert.equal(lost(), before, demo.stderr);
+});
+
 test("another's job looks like an absent one on every transport", async () => {
   const {job_id} = await demo.submit(QUICK);
   await demo.ended(job_id);
