@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "lws-plugin/limits.h"
 #include "lws-plugin/plugin.h"
 
 namespace jobcast::host {
@@ -50,7 +51,15 @@ std::string beside_this_program() {
   return path.substr(0, path.rfind('/'));
 }
 
+// Clients can make lws say things, so it may not say them without end.
 void log_of_lws(int level, const char* line) {
+  static plugin::Rate rate(10, 50);
+  static uint64_t unsaid = 0;
+  if (!rate.take(now().mono_ns)) {
+    ++unsaid;
+    return;
+  }
+  if (unsaid > 0) log::warning("lws", {{"unsaid", std::exchange(unsaid, 0)}});
   std::string_view text(line);
   while (text.ends_with('\n')) text.remove_suffix(1);
   if (level & LLL_ERR)

@@ -161,6 +161,13 @@ class Http(unittest.TestCase):
         data = self.host.raw(b"GET /jobcast/health/live HTTP/1.1\r\nHost: h\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n", 1)
         self.assertNotIn(b"101 ", data)
 
+    def test_unknown_upgrades_are_refused_without_harm(self):
+        for upgrade in ("h2", "TLS/1.0", "websocket2", "", ","):
+            for path in ("/jobcast/health/live", "/", "/jobcast/ws"):
+                data = self.host.raw(self.head("GET", path, "Connection: Upgrade", f"Upgrade: {upgrade}") + self.head("GET", "/jobcast/health/live"), 0.3)
+                self.assertNotIn(b"101 ", data)
+        self.assertEqual(self.host.get("/jobcast/health/live")[0], 200)
+
     def test_method_that_does_not_fit_is_405_with_allow(self):
         status, headers, _ = self.host.request("DELETE", "/jobcast/v1/jobs")
         self.assertEqual((status, headers["allow"]), (405, "GET, HEAD, POST, OPTIONS"))
