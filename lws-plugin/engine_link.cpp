@@ -19,7 +19,7 @@ namespace jobcast::plugin {
 namespace {
 
 constexpr int64_t kBackoffFirstUs = 10'000;
-constexpr int64_t kBackoffMaxUs = 1'000'000;
+constexpr int64_t kBackoffMaxUs = 400'000;
 constexpr int kDrainsATurn = 16;          // of 16 records each; then other sockets have their turn
 constexpr size_t kOutBytesMax = 4 << 20;  // requests not yet taken by the engine
 constexpr size_t kReadBytes = 64 << 10;
