@@ -1,5 +1,6 @@
 #include "lws-plugin/auth_token.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -8,6 +9,7 @@
 namespace jobcast::plugin {
 namespace {
 
+constexpr int64_t kExpiresUnixSMax = 253'370'764'800;  // the year 9999: "for ever" still has milliseconds and a date
 constexpr size_t kKidBytesMax = 128, kSubBytesMax = 128;
 
 constexpr std::array<int8_t, 256> kSextets = [] {
@@ -82,7 +84,7 @@ Result<void> read_claims(Token& token, JsonView claims, const AuthOptions& optio
 
   const auto exp = claims.get("exp").integer();
   if (!exp || *exp <= 0) return token_invalid("the token's exp is not a whole number of seconds");
-  token.who.expires_unix_s = *exp + options.leeway_s;
+  token.who.expires_unix_s = std::min(*exp + options.leeway_s, kExpiresUnixSMax);
 
   if (const JsonView nbf = claims.get("nbf"); nbf.exists()) {
     if (!nbf.integer()) return token_invalid("the token's nbf is not a whole number of seconds");

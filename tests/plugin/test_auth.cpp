@@ -266,6 +266,14 @@ void an_expired_token_is_refused_and_the_leeway_counts(void** state) {
   assert_string_equal(r.refusal(until(kNow)).c_str(), "token_expired");
 }
 
+void an_exp_for_ever_is_the_year_9999(void** state) {
+  Room& r = room_of(state);
+  r.use({"HS256:" + r.files.write("s", kSecret)});
+  const auto who = r.auth->verify(hs256_token(kHs, R"({"sub":"alice","exp":9007199254740991})", kSecret), r.now);
+  assert_true(bool(who));
+  assert_int_equal(who->expires_unix_s, 253'370'764'800);
+}
+
 void exp_must_be_there_and_whole(void** state) {
   Room& r = room_of(state);
   r.use_secret();
@@ -524,6 +532,7 @@ int main() {
       ROOM(only_canonical_base64url_passes),
       cmocka_unit_test(base64url_is_decoded_as_the_rfc_has_it),
       ROOM(an_expired_token_is_refused_and_the_leeway_counts),
+      ROOM(an_exp_for_ever_is_the_year_9999),
       ROOM(exp_must_be_there_and_whole),
       ROOM(a_token_that_is_not_valid_yet_is_refused),
       ROOM(the_issuer_and_the_audience_are_checked_where_configured),

@@ -124,6 +124,11 @@ class Frames(unittest.TestCase):
             ws.socket.sendall(ws.frame(2, b"\x00\x01"))
             self.assertEqual(ws.closed_with(), 1003)
 
+    def test_token_without_an_end_in_sight_is_taken(self):
+        for seconds in (10 ** 10, 10 ** 13, 2 ** 53 - 1 - int(time.time()) - 5):
+            with Ws(self.host) as ws:
+                self.assertEqual(ws.authenticate(self.host.token_for("alice", seconds=seconds))["data"]["user_id"], "alice")
+
     def test_nonsense_is_answered_with_an_error(self):
         with open_ws(self.host) as ws:
             for payload in (b"{", b"[]", b'{"event":"no_such"}', b"\xff\xfe", b'{"event":"ping","data":{},"data":{}}'):
