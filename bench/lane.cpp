@@ -11,6 +11,7 @@
 
 using namespace jobcast;
 using namespace jobcast::bench;
+using namespace std::string_literals;
 using Drained = RegionReader::Drained;
 
 namespace {
@@ -193,6 +194,51 @@ double asleep_one_way_ns(bool membarrier) {
   return static_cast<double>(latencies[kCount / 2]);
 }
 
+struct Resync {
+  double ns, share;  // of one pass over all slots, and of the ring that was overwritten meanwhile
+};
+
+// The writer publishes every job in turn as fast as it can; each pass of the reader finds every slot written anew. Medians of the passes.
+Resync resync(size_t snapshot_bytes, uint32_t ring_bytes) {
+  constexpr uint32_t kSlots = 512;
+  constexpr int kPasses = 50;
+  Source source(kHeader + snapshot_bytes);
+  source.writer = RegionWriter::create({.ring_bytes = ring_bytes, .slots = kSlots}).value();
+  auto reader = attach(source.writer, true);
+  struct Results {
+    alignas(128) std::atomic<uint64_t> published{0};
+    alignas(128) std::atomic<int> done{0};
+    double ns[kPasses], share[kPasses];
+  };
+  auto& results = shared<Results>();
+  Peer peer([&] {
+    const double record_bytes = static_cast<double>((kHeader + snapshot_bytes + 63) / 64 * 64);
+    while (results.published < 2 * kSlots) relax();  // every page was touched
+    for (int i = 0; i < kPasses; ++i) {
+      const uint64_t before = results.published;
+      const int64_t start = now_ns();
+      uint32_t seen = 0;
+      reader.resync([&](const Event&) { ++seen; });
+      results.ns[i] = static_cast<double>(now_ns() - start);
+      const uint64_t after = results.published;
+      results.share[i] = static_cast<double>(after - before) * record_bytes / ring_bytes;
+      invariant(seen >= kSlots - kSlots / 16);  // a slot may be rewritten too often while it is read
+      while (results.published < after + 2 * kSlots) relax();
+    }
+    results.done = 1;
+  });
+  while (results.done == 0) {
+    for (uint32_t i = 0; i < kSlots; ++i) {
+      memcpy(source.event.job.bytes.data(), &i, sizeof i);
+      source.publish();
+      results.published.store(source.event.rev, std::memory_order_relaxed);
+    }
+  }
+  std::sort(results.ns, results.ns + kPasses);
+  std::sort(results.share, results.share + kPasses);
+  return {results.ns[kPasses / 2], results.share[kPasses / 2]};
+}
+
 struct Wakeups {
   double per_message, per_arming, rate;
 };
@@ -240,6 +286,14 @@ Wakeups wakeups() {
   return {rung / kCount, arms > 0 ? rung / static_cast<double>(arms.load()) : 0, kCount * 1e9 / static_cast<double>(end - start)};
 }
 
+struct ResyncCase {
+  const char* name;
+  size_t snapshot_bytes;
+  uint32_t ring_bytes;
+};
+constexpr ResyncCase kResyncs[] = {
+    {"512 x 700 B, 1 MiB", 700, 1 << 20}, {"512 x 4 KiB, 4 MiB", 4096, 4 << 20}, {"512 x 4 KiB, 1 MiB", 4096, 1 << 20}};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -264,12 +318,17 @@ int main(int argc, char** argv) {
     all.add("seqpacket", wake_one_way_ns(Waker::seqpacket, kGapUs));
     all.add("asleep", asleep_one_way_ns(false));
     all.add("asleep membarrier", asleep_one_way_ns(membarrier_offered()));
+    for (const auto& [name, bytes, ring] : kResyncs) {
+      const Resync pass = resync(bytes, ring);
+      all.add(name, pass.share);
+      all.add(name + " us"s, pass.ns / 1000);
+    }
     const Wakeups woken = wakeups();
     all.add("wakeups", woken.per_message);
     all.add("per arming", woken.per_arming);
     all.add("rate", woken.rate);
   }
-  const auto of = [&](const char* name) { return all.median(name); };
+  const auto of = [&](const std::string& name) { return all.median(name); };
   Table table(wants_json(argc, argv));
   table.show("cache line, one way", of("line"), "ns");
   table.ratio("one way, reader spinning, 128 B", of("one way 128"), "ns", of("line"), Goal::at_most, 2.8);
@@ -288,5 +347,9 @@ int main(int argc, char** argv) {
   table.value("wake-ups a message at the rate below", of("wakeups"), "1", 0, Goal::at_most, 0.001);
   table.value("wake-ups an arming", of("per arming"), "1", 0, Goal::at_most, 1);
   table.value("rate of that run", of("rate"), "msg/s", 0, Goal::at_least, 200'000);
+  for (const auto& resync : kResyncs) {
+    table.value("resync, share of the ring overwritten, "s + resync.name, of(resync.name), "1", 0, Goal::at_most, 0.5);
+    table.show("the same pass took", of(resync.name + " us"s), "us");
+  }
   return 0;
 }

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.h"
 #include "bench/bench.h"
@@ -182,21 +183,28 @@ std::optional<int64_t> done_in(std::string_view text) {
   return fault == std::errc() ? std::optional(done) : std::nullopt;
 }
 
-double path_ns(House& house, const Pace& pace, int64_t base_ns) {
+void follow_one(House& house, int64_t base_ns, std::vector<int64_t>& latencies) {
   const Fd stream = house.follow(house.submit());
-  std::vector<int64_t> latencies;
   int64_t last = 0;
-  int seen = 0;
-  for (bool over = false; !over;) {
+  for (bool first = true, over = false; !over;) {
     const Chunk chunk = receive(stream.get());
     over = chunk.text.empty() || chunk.text.find("event: job_completed") != std::string::npos;
     const auto done = done_in(chunk.text);
     if (over || !done || *done == last) continue;
     last = *done;
     invariant(chunk.arrived_ns > 0);
-    if (++seen > 1) latencies.push_back(chunk.arrived_ns - (base_ns + *done));
+    if (!std::exchange(first, false)) latencies.push_back(chunk.arrived_ns - (base_ns + *done));
   }
-  invariant(static_cast<int>(latencies.size()) >= pace.reports / 2);
+}
+
+// A busy machine may follow a job so late that it hears little of it: then another one.
+double path_ns(House& house, const Pace& pace, int64_t base_ns) {
+  constexpr int kJobsMax = 20;
+  std::vector<int64_t> latencies;
+  for (int jobs = 0; static_cast<int>(latencies.size()) < pace.reports / 2; ++jobs) {
+    invariant(jobs < kJobsMax);
+    follow_one(house, base_ns, latencies);
+  }
   std::sort(latencies.begin(), latencies.end());
   return static_cast<double>(latencies[latencies.size() / 2]);
 }
