@@ -108,11 +108,8 @@ int code_of(const std::string& line) {
   return static_cast<int>(read->view().get("error").get("code").integer().value_or(0));
 }
 
-void lives() {  // and answers others at once
-  const int64_t from = now().mono_ms();
-  (void)daemon->result("queue.list", "{}");
-  assert_true(now().mono_ms() - from < 1000);
-}
+// And answers others, however busy one keeps it: the call fails after kPatienceMs.
+void lives() { (void)daemon->result("queue.list", "{}"); }
 
 void garbage_is_refused_and_ends_the_connection(void**) {
   for (const std::string& bytes :
