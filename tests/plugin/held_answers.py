@@ -1,6 +1,6 @@
 """Streams and long polls whose client leaves, half-leaves or chatters; and a host that is stopped, overtaken or short of descriptors."""
 import json, os, signal, socket, struct, subprocess, time, unittest
-from support import LIB, LWSWS, Engine, Host, Ws, open_ws, read_all, until
+from support import LIB, LWSWS, Host, Ws, open_ws, read_all, until
 
 
 class Held(unittest.TestCase):
@@ -101,7 +101,7 @@ class Held(unittest.TestCase):
             connection.sendall(f"GET /jobcast/v1/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {self.host.token_for('carol')}\r\n\r\n".encode())
             self.assertIn(b"text/event-stream", connection.recv(65536))
             theirs = self.host.submit()
-            status, _, body = self.host.request("POST", "/jobcast/v1/jobs", {"kind": "sample"}, token=self.host.token_for("carol"))
+            status, _, body = self.host.request("POST", "/jobcast/v1/jobs", {"kind": "puppet"}, token=self.host.token_for("carol"))
             mine = json.loads(body)["job_id"]
             data = b""
             while mine.encode() not in data:
@@ -122,15 +122,17 @@ class EngineComesAndGoes(unittest.TestCase):
                 self.assertEqual(ws.next("engine")["data"], {"stale": True})
                 status, headers, body = host.get(f"/jobcast/v1/jobs/{job}")
                 self.assertEqual((status, headers["jobcast-stale"], body), (200, "1", fresh[2]))
-                status, headers, _ = host.request("POST", "/jobcast/v1/jobs", {"kind": "sample"})
+                status, headers, _ = host.request("POST", "/jobcast/v1/jobs", {"kind": "puppet"})
                 self.assertEqual((status, headers["retry-after"]), (503, "1"))
                 self.assertEqual(host.get("/jobcast/health/ready", token=None)[0], 503)
                 self.assertEqual(host.get("/jobcast/health/live", token=None)[0], 200)
                 time.sleep(2)  # as long as the delays have grown
                 start = time.monotonic()
-                host.engine = Engine(host.engine_socket, boot=2)
+                host.engine.start()
                 self.assertEqual(ws.next("engine")["data"], {"stale": False})
                 self.assertLess(time.monotonic() - start, 1)
+                lost = ws.next("job_completed")["data"]
+                self.assertEqual((lost["state"], lost["reason"], lost["progress"]["done"]), ("failed", "worker_lost", 50))
 
     def test_reader_that_was_overtaken_catches_up(self):
         with Host() as host:
@@ -139,7 +141,7 @@ class EngineComesAndGoes(unittest.TestCase):
                 ws.send("subscribe_job", {"job_id": job})
                 ws.next("subscribed")
                 os.kill(host.pid, signal.SIGSTOP)
-                host.engine.say("flood", job, 5000)
+                host.engine.say("flood", job, 500)
                 host.engine.say("finish", job, "completed")
                 os.kill(host.pid, signal.SIGCONT)
                 self.assertEqual(ws.next("job_completed")["data"]["state"], "completed")

@@ -1,9 +1,9 @@
-"""Starts jobcast-host with an engine and speaks to it in raw bytes: what a well-behaved client library would never send. Standard library only."""
-import base64, hashlib, hmac, http.client, json, os, shutil, socket, struct, subprocess, tempfile, time
+"""Starts jobcast-host and jobcastd and speaks to it in raw bytes: what a well-behaved client library would never send. Standard library only."""
+import base64, hashlib, hmac, http.client, json, os, shutil, signal, socket, struct, subprocess, tempfile, time
 
 BIN = os.environ.get("JOBCAST_BIN", os.path.join(os.path.dirname(__file__), "../../build/bin"))
 LIB = os.environ.get("JOBCAST_LIB", os.path.join(BIN, "../lib"))
-FAKE_ENGINE = os.path.join(BIN, "../tests/fake_engine")
+PUPPET = os.path.realpath(os.path.join(BIN, "../tests/puppet"))
 LWSWS = os.environ.get("JOBCAST_TEST_LWSWS")  # a real lwsws to be used in jobcast-host's place
 
 ARGUMENTS = os.environ.get("JOBCAST_TEST_ARGUMENTS", "").split()  # more for jobcast-host, such as --loop libuv
@@ -25,23 +25,62 @@ def b64(data):
 
 
 class Engine:
-    """fake_engine: jobs do what the test says."""
+    """jobcastd with a queue that is never full and the kind `puppet`, whose jobs do what the test says (puppet.c)."""
 
-    def __init__(self, path, boot=1):
-        self.path = path
-        self.child = subprocess.Popen([FAKE_ENGINE, path, str(boot)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.child.stdout.readline() == "ready\n"
+    def __init__(self, dir):
+        self.dir = dir
+        self.socket = os.path.join(dir, "engine.sock")
+        os.mkdir(os.path.join(dir, "puppets"))
+        with open(os.path.join(dir, "jobcastd.conf"), "w") as file:
+            json.dump({"socket": self.socket, "state_dir": os.path.join(dir, "state"), "progress_interval_ms": 1, "ring_bytes": 65536,
+                       "queues": {"default": {"concurrency": 1024}},
+                       "kinds": {"puppet": {"argv": [PUPPET], "working_dir": os.path.join(dir, "puppets"), "cancel_ms": 0}}}, file)
+        self.start()
 
-    def say(self, *words):
-        self.child.stdin.write(" ".join(map(str, words)) + "\n")
-        self.child.stdin.flush()
-        assert self.child.stdout.readline() == "ok\n"
+    def start(self):
+        with open(os.path.join(self.dir, "engine.log"), "a") as log:
+            self.child = subprocess.Popen([os.path.join(BIN, "jobcastd"), "--config", os.path.join(self.dir, "jobcastd.conf")], stderr=log)
+        self.control = until("the engine listens", self._connect)
+
+    def _connect(self):
+        assert self.child.poll() is None, f"jobcastd ended: {self.dir}/engine.log"
+        with socket.socket(socket.AF_UNIX) as control:
+            control.settimeout(10)
+            try:
+                control.connect(self.socket)
+            except OSError:
+                return None
+            return control.makefile("rw")
+
+    def call(self, method, **params):
+        self.control.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n")
+        self.control.flush()
+        return json.loads(self.control.readline())["result"]
+
+    def say(self, word, *rest):
+        """`quiet on|off`: no call is answered, nothing told. Else a job, once it runs, does as it is told; returns when the engine shows it,
+        after `flood` at once."""
+        if word == "quiet":
+            self.child.send_signal(signal.SIGSTOP if rest == ("on",) else signal.SIGCONT)
+            os.waitid(os.P_PID, self.child.pid, os.WSTOPPED | os.WCONTINUED)
+            return
+        job, value = rest
+        string = until(f"job {job} listens", lambda: self._string(job))
+        os.write(string, f"{word} {value}\n".encode())
+        os.close(string)
+        shown = {"progress": lambda now: now["progress"]["done"] == value, "finish": lambda now: now["state"] == value, "flood": lambda now: True}
+        until(f"{word} {value} is shown", lambda: shown[word](self.call("job.get", job_id=job)["job"]))
+
+    def _string(self, job):
+        try:
+            return os.open(os.path.join(self.dir, "puppets", job), os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return None
 
     def kill(self):
+        self.control.close()
         self.child.kill()
         self.child.wait()
-        self.child.stdin.close()
-        self.child.stdout.close()
 
 
 class Host:
@@ -55,15 +94,14 @@ class Host:
         os.mkdir(os.path.join(self.dir, "site"))
         with open(os.path.join(self.dir, "site/index.html"), "w") as file:
             file.write("<p>page</p>")
-        self.engine_socket = os.path.join(self.dir, "engine.sock")
-        self.engine = None if plain else Engine(self.engine_socket)
+        self.engine = None if plain else Engine(self.dir)
         config = {
             "global": {"plugin-dir": LIB, **(global_options or {})},
             "vhosts": [{
                 "name": "localhost", "port": "0", "interface": "lo", "disable-no-protocol-ws-upgrades": "on",
                 "mounts": [{"mountpoint": "/", "origin": "file://" + self.dir + "/site", "default": "index.html"},
                            {"mountpoint": "/jobcast", "origin": "callback://jobcast"}],
-                "ws-protocols": [{"jobcast": {"engine": self.engine_socket, "key": f"HS256:{self.dir}/key", **(options or {})}}],
+                "ws-protocols": [{"jobcast": {"engine": os.path.join(self.dir, "engine.sock"), "key": f"HS256:{self.dir}/key", **(options or {})}}],
                 **(vhost or {})}]}
         self.log = open(os.path.join(self.dir, "log"), "w+")
         self.token = self.token_for("alice")
@@ -146,10 +184,13 @@ class Host:
             connection.sendall(data)
             return read_all(connection)
 
-    def submit(self, **fields):
-        status, _, body = self.request("POST", "/jobcast/v1/jobs", {"kind": "sample", **fields})
+    def submit(self, token="", **fields):
+        """A job that has been started and waits for what the engine is to say, unless it is scheduled for later."""
+        status, _, body = self.request("POST", "/jobcast/v1/jobs", {"kind": "puppet", **fields}, token=token)
         assert status == 201, (status, body)
-        return json.loads(body)["job_id"]
+        job = json.loads(body)["job_id"]
+        until("it is started", lambda: json.loads(self.get(f"/jobcast/v1/jobs/{job}", token=token)[2])["state"] != "queued")
+        return job
 
     def cpu_seconds(self):
         with open(f"/proc/{self.pid}/stat") as file:

@@ -44,7 +44,7 @@ class Tls(unittest.TestCase):
         return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: h", f"Authorization: Bearer {self.host.token}", *lines, "", ""]).encode()
 
     def test_large_bodies_are_taken_again_and_again(self):
-        body = json.dumps({"kind": "sample", "args": {"x": "y" * 60000}}).encode()
+        body = json.dumps({"kind": "puppet", "args": {"x": "y" * 60000}}).encode()
         with self.host.connect() as connection:
             for _ in range(5):
                 connection.sendall(self.head("POST", "/jobcast/v1/jobs", "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
@@ -54,7 +54,7 @@ class Tls(unittest.TestCase):
                 self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 200"))
 
     def test_page_and_then_a_submit_on_one_connection(self):
-        body = b'{"kind":"sample"}'
+        body = b'{"kind":"puppet"}'
         with self.host.connect() as connection:
             for _ in range(3):
                 connection.sendall(self.head("GET", "/"))
@@ -65,7 +65,7 @@ class Tls(unittest.TestCase):
                 self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 201"))
 
     def test_body_pipelined_behind_another_request_does_not_hang(self):
-        body = b'{"kind":"sample"}'
+        body = b'{"kind":"puppet"}'
         post = self.head("POST", "/jobcast/v1/jobs", "Content-Type: application/json", f"Content-Length: {len(body)}") + body
         for first in (self.head("GET", "/jobcast/health/live"), self.head("GET", "/"), post):
             data = self.host.raw(first + post + post, 2)
