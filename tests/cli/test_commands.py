@@ -193,7 +193,7 @@ class Bar(WithDemo):
         self.assertRegex(terminal.raw, r"slow running [1-9]0\.0% ")
 
     def test_a_resize_leaves_nothing_of_the_old_bar(self):
-        _, terminal = self.watch(3, env={"LC_ALL": "C.UTF-8"})
+        _, terminal = self.watch(8, env={"LC_ALL": "C.UTF-8"})
         for columns in (30, 120, 16, 80):
             terminal.sees("%")
             terminal.resize(columns)
