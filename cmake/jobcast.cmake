@@ -33,6 +33,9 @@ if(JOBCAST_COVERAGE)
 endif()
 link_libraries(jobcast_options)
 
+# What TSan is run on: `./dev test` builds no more of the house under it.
+add_custom_target(concurrent_tests)
+
 # jobcast_test(name SOURCES a.cpp b.cpp LIBS jobcast_base [LABELS concurrent])
 # One CMocka executable and one CTest of the same name. LABELS concurrent puts it under TSan as well.
 function(jobcast_test name)
@@ -41,6 +44,9 @@ function(jobcast_test name)
   target_link_libraries(${name} PRIVATE ${T_LIBS} PkgConfig::CMOCKA)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name})
+  if("concurrent" IN_LIST T_LABELS)
+    add_dependencies(concurrent_tests ${name})
+  endif()
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
   endif()
