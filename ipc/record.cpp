@@ -21,17 +21,15 @@ Record to_record(const Event& event, uint32_t slot) {
   invariant(event.owner.size() <= kOwnerBytesMax && event.snapshot.size() <= kSnapshotBytesMax);
   const auto owner_bytes = static_cast<uint32_t>(event.owner.size());
   const auto snapshot_bytes = static_cast<uint32_t>(event.snapshot.size());
-  Record record{{}, event.owner, event.snapshot};
-  auto& head = record.head;
-  head[0] = JOBCAST_RECORD_HEADER_BYTES + jobcast_fill(owner_bytes) + jobcast_fill(snapshot_bytes);
-  head[1] = std::bit_cast<uint32_t>(std::array<uint8_t, 4>{JOBCAST_RECORD_EVENT, static_cast<uint8_t>(event.state),
-                                                           static_cast<uint8_t>(event.list_changed ? JOBCAST_RECORD_LIST_CHANGED : 0),
-                                                           static_cast<uint8_t>(owner_bytes)});
-  head[2] = snapshot_bytes;
-  head[3] = slot;
-  head[4] = static_cast<uint32_t>(event.rev);
-  head[5] = static_cast<uint32_t>(event.rev >> 32);
-  memcpy(&head[6], event.job.bytes.data(), event.job.bytes.size());
+  Record record{{}, JOBCAST_RECORD_HEADER_BYTES + jobcast_fill(owner_bytes) + jobcast_fill(snapshot_bytes), event.owner, event.snapshot};
+  const auto pair = [](uint32_t first, uint32_t second) { return std::bit_cast<uint64_t>(std::array<uint32_t, 2>{first, second}); };
+  const auto kinds = std::bit_cast<uint32_t>(std::array<uint8_t, 4>{
+      JOBCAST_RECORD_EVENT, static_cast<uint8_t>(event.state), static_cast<uint8_t>(event.list_changed ? JOBCAST_RECORD_LIST_CHANGED : 0),
+      static_cast<uint8_t>(owner_bytes)});
+  record.head[0] = pair(record.bytes, kinds);
+  record.head[1] = pair(snapshot_bytes, slot);
+  record.head[2] = pair(static_cast<uint32_t>(event.rev), static_cast<uint32_t>(event.rev >> 32));
+  memcpy(&record.head[3], event.job.bytes.data(), event.job.bytes.size());
   return record;
 }
 
@@ -53,20 +51,8 @@ unsigned char* store_text(unsigned char* to, std::string_view text) {
 }  // namespace
 
 void store_record(unsigned char* to, const Record& record) {
-  auto* words = reinterpret_cast<uint32_t*>(to);
-  for (size_t i = 0; i < record.head.size(); ++i) store_relaxed(words[i], record.head[i]);
+  copy_in(to, reinterpret_cast<const char*>(record.head.data()), sizeof record.head);
   store_text(store_text(to + JOBCAST_RECORD_HEADER_BYTES, record.owner), record.snapshot);
-}
-
-Event to_event(const jobcast_event& decoded) {
-  Event event;
-  memcpy(event.job.bytes.data(), decoded.job_id, sizeof decoded.job_id);
-  event.rev = decoded.rev;
-  event.state = static_cast<JobState>(decoded.state);
-  event.list_changed = decoded.list_changed != 0;
-  event.owner = {decoded.owner, decoded.owner_bytes};
-  event.snapshot = {decoded.snapshot, decoded.snapshot_bytes};
-  return event;
 }
 
 const char* name(JobState state) {

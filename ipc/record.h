@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstring>
 #include <string_view>
 
 #include "ipc/region.h"
@@ -9,10 +10,10 @@
 
 namespace jobcast {
 
-// One record about to be written, to the slot and to the ring: its header, and where its texts lie.
+// One record about to be written: its header, and where its texts lie.
 struct Record {
-  std::array<uint32_t, JOBCAST_RECORD_HEADER_BYTES / 4> head;  // struct jobcast_record, moved as the words it was made of
-  [[nodiscard]] uint32_t bytes() const { return head[0]; }
+  std::array<uint64_t, JOBCAST_RECORD_HEADER_BYTES / 8> head;  // struct jobcast_record, moved in the words it was made of
+  uint32_t bytes;                                              // of all of it
   std::string_view owner, snapshot;
 };
 
@@ -21,6 +22,14 @@ struct Record {
 // To shared memory, aligned to 8, in relaxed words. The caller's fences order them.
 void store_record(unsigned char* to, const Record& record);
 
-[[nodiscard]] Event to_event(const jobcast_event& decoded);
+// Its views lead to where those of `decoded` do. Filled in place: an Event that is moved in one piece right after waits for its parts.
+inline void to_event(const jobcast_event& decoded, Event& event) {
+  memcpy(event.job.bytes.data(), decoded.job_id, sizeof decoded.job_id);
+  event.rev = decoded.rev;
+  event.state = static_cast<JobState>(decoded.state);
+  event.list_changed = decoded.list_changed != 0;
+  event.owner = {decoded.owner, decoded.owner_bytes};
+  event.snapshot = {decoded.snapshot, decoded.snapshot_bytes};
+}
 
 }  // namespace jobcast

@@ -48,10 +48,12 @@ class RegionWriter {
   RegionWriter& operator=(RegionWriter&&) noexcept;
   ~RegionWriter();
 
-  // Slot first, then ring. Never blocks, never fails for valid input (asserts the size limits). The job's slot is found, or a free
+  // Slot first, then ring; a job that changes again before flush() gets its slot rewritten there, once, and readers see the change then.
+  // Never blocks, never fails for valid input (asserts the size limits). The job's slot is found, or a free
   // one taken, or that of the job that has been terminal longest; with none to be had the event goes to the ring alone.
   void publish(const Event& event);
-  // After a batch of publish(): one fence, then at most one doorbell per reader that armed itself.
+  // After a batch of publish(): shows what was held back (a sixteenth of the ring at most), then one fence, then at most one doorbell per
+  // reader that armed itself.
   void flush();
 
   // What a new reader is given over the control socket, in this order of descriptors.

@@ -85,7 +85,7 @@ RegionReader::Drained RegionReader::next(Event& event) {
   }
   my.batch_at += bytes;
   my.stats.records++;
-  event = to_event(decoded);
+  to_event(decoded, event);
   return Drained::more;
 }
 
@@ -115,7 +115,7 @@ bool RegionReader::read_slot(uint32_t slot, Event& event) {
     case JOBCAST_LANE_LAPPED: return false;
   }
   my.seen[slot] = sequence;
-  event = to_event(decoded);
+  to_event(decoded, event);
   return true;
 }
 

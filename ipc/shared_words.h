@@ -13,9 +13,18 @@ namespace jobcast {
 inline void store_relaxed(uint32_t& word, uint32_t value) { __atomic_store_n(&word, value, __ATOMIC_RELAXED); }
 inline void store_release(uint32_t& word, uint32_t value) { __atomic_store_n(&word, value, __ATOMIC_RELEASE); }
 
+#ifdef JOBCAST_COPY_64
+inline const bool kWideStores = __builtin_cpu_supports("avx512f");
+#endif
+
 // From private memory to shared: `bytes` is a multiple of 8, `to` is aligned to 8. The caller's fences order it.
 inline void copy_in(unsigned char* to, const char* from, uint32_t bytes) {
 #ifdef JOBCAST_COPY_64
+  // A line in one store: stores of 16 bytes fill the processor's store buffer while it waits for lines that a reader had (512-byte
+  // records to one reader: 15 → 19 M/s). zmm16, which no SSE code can see, leaves nothing behind that would slow such code.
+  if (kWideStores)
+    for (; bytes >= 64; bytes -= 64, to += 64, from += 64)
+      __asm__ volatile("vmovdqu64 (%1), %%zmm16\n\tvmovdqu64 %%zmm16, (%0)" : : "r"(to), "r"(from) : "memory");
   for (; bytes >= 64; bytes -= 64, to += 64, from += 64) JOBCAST_COPY_64(to, from);
 #endif
   for (; bytes > 0; bytes -= static_cast<uint32_t>(sizeof(jobcast_word)), to += sizeof(jobcast_word), from += sizeof(jobcast_word)) {

@@ -1,6 +1,8 @@
 // See state_table.h. The engine's loop thread only.
 #include "ipc/state_table.h"
 
+#include <cstring>
+
 #include "ipc/shared_words.h"
 
 namespace jobcast {
@@ -34,15 +36,42 @@ uint32_t StateTableWriter::slot_for(const JobId& job, bool terminal) {
   return slot;
 }
 
-void StateTableWriter::write(uint32_t slot, const Record& record) {
+template <class Store>
+void StateTableWriter::write_copy(uint32_t slot, Store&& store) {
   uint32_t next = load_relaxed(sequences_[slot]) + 1;
   if (next == 0) next = 2;  // 0 says "never used"; 2 names the same copy
   // release fence: the sequence that made the other copy the current one is seen before any word of this one changes. A reader still in
   // this copy then finds its sequence moved, whichever words it got.
   __atomic_thread_fence(__ATOMIC_RELEASE);
-  store_record(copies_ + size_t{slot * 2 + (next & 1)} * JOBCAST_RECORD_BYTES_MAX, record);
+  store(copies_ + size_t{slot * 2 + (next & 1)} * JOBCAST_RECORD_BYTES_MAX);
   // release: publishes the copy's words above.
   store_release(sequences_[slot], next);
+}
+
+bool StateTableWriter::write(uint32_t slot, const Record& record) {
+  if (entries_[slot].written) return false;
+  entries_[slot].written = true;
+  batch_.push_back(slot);
+  write_copy(slot, [&](unsigned char* copy) { store_record(copy, record); });
+  return true;
+}
+
+void StateTableWriter::commit() {
+  for (const uint32_t slot : batch_) {
+    const unsigned char* const image = entries_[slot].image;
+    if (!image) continue;
+    uint32_t bytes = 0;
+    memcpy(&bytes, image, sizeof bytes);
+    write_copy(slot, [&](unsigned char* copy) { copy_in(copy, reinterpret_cast<const char*>(image), bytes); });
+  }
+}
+
+void StateTableWriter::end_batch() {
+  for (const uint32_t slot : batch_) {
+    entries_[slot].written = false;
+    entries_[slot].image = nullptr;
+  }
+  batch_.clear();
 }
 
 void StateTableWriter::append_terminal(uint32_t slot) {

@@ -17,7 +17,7 @@ import sys
 import uuid
 
 MAGIC, VERSION, PAGE, UNIT, COPY = 0x6362626A, 1, 4096, 64, 4288
-INTENT, TAIL, ERA = 256 // 4, 260 // 4, 264 // 4  # words of the header
+INTENT, ERA, TAIL = 256 // 4, 260 // 4, 384 // 4  # words of the header
 ARMED = 128 // 4  # word of the reader's block
 RECORD = struct.Struct("=IBBBBIIII16s")
 STATES = [None, "scheduled", "queued", "running", "retrying", "completed", "failed", "cancelled"]
@@ -89,8 +89,8 @@ class Lane:
     def read(self):
         """The next event, None when there is none, or "lapped"."""
         while True:
-            tail, era = self.words[TAIL], self.words[ERA]
-            behind = (tail - self.position) & WORD
+            behind = (self.words[TAIL] - self.position) & WORD
+            era = self.words[ERA]
             if (era - self.era) & WORD > 1 or behind > self.units:
                 return "lapped"
             self.era = era

@@ -58,7 +58,7 @@ enum jobcast_job_state {
   JOBCAST_CANCELLED = 7
 };
 
-/* First page of the region. All but the last three words are written before the region is handed out and never again. */
+/* First page of the region. All but intent, era and tail are written before the region is handed out and never again. */
 struct jobcast_region {
   uint32_t magic;
   uint32_t layout_version;
@@ -74,11 +74,13 @@ struct jobcast_region {
   uint32_t writer_start_low; /* field 22 of /proc/PID/stat: with the pid it names one process */
   uint32_t writer_start_high;
   uint32_t reserved[51];
-  /* A line of their own (256): positions in units, modulo 2^32. */
-  uint32_t intent; /* at or past the end of the record being written: the ring holds nothing older than this minus ring_bytes */
-  uint32_t tail;   /* the ring is valid up to here */
+  /* Positions in units, modulo 2^32. What every publish changes has lines of its own (a pair, which processors fetch together), so that
+   * the checks after a read do not take it from the writer. */
+  uint32_t intent; /* 256: at or past the end of the record being written: the ring holds nothing older than this minus ring_bytes */
   uint32_t era;
-  uint32_t reserved_tail[29];
+  uint32_t reserved_intent[30];
+  uint32_t tail; /* 384: the ring is valid up to here */
+  uint32_t reserved_tail[31];
 };
 
 /* What a record on the ring and a copy of a slot begin with; then the owner and the snapshot, each filled up to 8 bytes. */
@@ -143,17 +145,18 @@ struct jobcast_latch {
   uint32_t cancel;  /* 1: somebody asked to cancel this job */
   uint32_t reserved_engine[29];
   /* Written by the worker (256). */
-  uint32_t latest;      /* the pair last written */
-  uint32_t newest[2];   /* in each pair, which of the two is whole */
-  uint32_t cancel_seen; /* 1: the worker knows of the cancel */
+  uint32_t latest;        /* the pair last written */
+  uint32_t newest[2];     /* in each pair, which of the two is whole */
+  uint32_t cancel_seen;   /* 1: the worker knows of the cancel */
   uint32_t text_sequence; /* two-copy latch: text[text_sequence & 1] is whole */
   uint32_t reserved_worker[27];
   struct jobcast_report report[2][2]; /* 384 */
   struct jobcast_text text[2];        /* 512 */
 };
 
-JOBCAST_LAYOUT_ASSERT(sizeof(struct jobcast_region) == 384, "layout of the region's header");
-JOBCAST_LAYOUT_ASSERT(offsetof(struct jobcast_region, intent) == 256, "positions have a line of their own");
+JOBCAST_LAYOUT_ASSERT(sizeof(struct jobcast_region) == 512, "layout of the region's header");
+JOBCAST_LAYOUT_ASSERT(offsetof(struct jobcast_region, intent) == 256, "layout of the region's header");
+JOBCAST_LAYOUT_ASSERT(offsetof(struct jobcast_region, tail) == 384, "the tail has lines of its own");
 JOBCAST_LAYOUT_ASSERT(sizeof(struct jobcast_record) == JOBCAST_RECORD_HEADER_BYTES, "layout of a record");
 JOBCAST_LAYOUT_ASSERT(JOBCAST_RECORD_BYTES_MAX % JOBCAST_UNIT_BYTES == 0 &&
                           JOBCAST_RECORD_BYTES_MAX >= JOBCAST_RECORD_HEADER_BYTES + JOBCAST_OWNER_BYTES_MAX + JOBCAST_SNAPSHOT_BYTES_MAX,

@@ -58,8 +58,11 @@ struct Map {
       event.snapshot = "{\"state\":\"running\",\"progress\":{\"done\":1200,\"total\":5000}}";
       const uint32_t slot = table.slot_for(event.job, false);
       const Record record = to_record(event, slot);
-      table.write(slot, record);
-      lane.publish(record);
+      (void)table.write(slot, record);
+      (void)lane.append(record);
+      table.commit();
+      lane.commit();
+      table.end_batch();
     }
     pristine.assign(data.get(), data.get() + bytes);
   }

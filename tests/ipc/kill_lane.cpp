@@ -59,7 +59,7 @@ void pause_us(long us) {
   for (uint64_t rev = 0;;) {
     for (uint64_t batch = 1 + random() % 8; batch > 0; --batch) {
       ++rev;
-      publish(writer, static_cast<uint32_t>(random() % 24), rev, random() % 10 ? JobState::running : JobState::completed);
+      put(writer, static_cast<uint32_t>(random() % 24), rev, random() % 10 ? JobState::running : JobState::completed);
     }
     if (!control) writer.flush();
     __atomic_store_n(&witness.flushed_rev, rev, __ATOMIC_RELEASE);

@@ -7,10 +7,16 @@
 
 namespace jobcast::test {
 
-inline void publish(RegionWriter& writer, uint32_t number, uint64_t rev, JobState state = JobState::running) {
+// Into the batch: nobody sees it before flush().
+inline void put(RegionWriter& writer, uint32_t number, uint64_t rev, JobState state = JobState::running) {
   const JobId id = job(number);
   const std::string snapshot = proof(id, rev, proof_bytes(rev));
   writer.publish({.job = id, .rev = rev, .state = state, .list_changed = false, .owner = "alice", .snapshot = snapshot});
+}
+
+inline void publish(RegionWriter& writer, uint32_t number, uint64_t rev, JobState state = JobState::running) {
+  put(writer, number, rev, state);
+  writer.flush();
 }
 
 inline RegionReader attach(RegionWriter& writer, bool membarrier = false, uint32_t* id = nullptr) {

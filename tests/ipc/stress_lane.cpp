@@ -20,6 +20,12 @@ namespace {
 
 constexpr uint32_t kRingBytes = 65536, kSlots = 16, kJobs = 12;
 
+bool is_proven(const jobcast_event& decoded) {
+  Event event;
+  to_event(decoded, event);
+  return proven(event);
+}
+
 void read(const unsigned char* map, size_t bytes, const std::atomic<bool>& stop, uint64_t& records, uint64_t& laps) {
   jobcast_lane lane;
   invariant(jobcast_lane_open(&lane, map, bytes) == JOBCAST_OK);
@@ -38,7 +44,7 @@ void read(const unsigned char* map, size_t bytes, const std::atomic<bool>& stop,
       case JOBCAST_LANE_RECORD:
         for (uint32_t at = 0; at < filled;) {
           const uint32_t step = jobcast_record_decode(reinterpret_cast<const char*>(buffer.data()) + at, filled - at, kSlots, &decoded);
-          invariant(step > 0 && proven(to_event(decoded)));
+          invariant(step > 0 && is_proven(decoded));
           invariant(decoded.rev > last);
           last = decoded.rev;
           at += step;
@@ -51,7 +57,7 @@ void read(const unsigned char* map, size_t bytes, const std::atomic<bool>& stop,
         for (uint32_t slot = 0; slot < kSlots; ++slot) {
           const auto status = jobcast_slot_read(&lane, slot, buffer.data(), &decoded);
           invariant(status != JOBCAST_LANE_CORRUPT);
-          invariant(status == JOBCAST_LANE_EMPTY || proven(to_event(decoded)));
+          invariant(status == JOBCAST_LANE_EMPTY || is_proven(decoded));
         }
         break;
       }
@@ -85,7 +91,7 @@ int main(int argc, char** argv) {
   std::vector<std::thread> readers;
   for (int i = 0; i < 3; ++i) readers.emplace_back([&, i] { read(map.get(), bytes, stop, records[i], laps[i]); });
   for (uint64_t rev = 1; rev <= count; ++rev) {
-    const JobId id = job(static_cast<uint32_t>(rev % kJobs));
+    const JobId id = job(static_cast<uint32_t>(rev / 2 % kJobs));
     const std::string snapshot = proof(id, rev, proof_bytes(rev));
     const uint32_t slot = table.slot_for(id, false);
     const Record record =
@@ -93,8 +99,14 @@ int main(int argc, char** argv) {
 #ifdef JOBCAST_PLAIN_COPY
     memcpy(map.get() + copies_offset + size_t{slot} * 2 * JOBCAST_RECORD_BYTES_MAX, record.snapshot.data(), record.snapshot.size());
 #endif
-    table.write(slot, record);
-    lane.publish(record);
+    const bool later = !table.write(slot, record);
+    const unsigned char* image = lane.append(record);
+    if (later) table.put(slot, image);
+    if (rev % 3 == 0) {
+      table.commit();
+      lane.commit();
+      table.end_batch();
+    }
     if (rev % 64 == 0) std::this_thread::yield();
   }
   stop = true;

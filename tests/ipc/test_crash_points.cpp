@@ -53,7 +53,8 @@ int step_through(const std::function<void()>& act, const std::function<void()>& 
 }
 
 struct Seen {
-  uint64_t ring = 0, slot = 0;
+  uint64_t ring = 0, slot = 0;  // revs: the first on the ring, the job's slot's
+  uint32_t shown = 0;           // records on the ring
   uint32_t slots = 0;
 };
 
@@ -77,6 +78,8 @@ class Region {
       assert_int_not_equal(jobcast_record_decode(buffer.data(), filled, lane.slots, &event), 0);
       check(event);
       seen.ring = event.rev;
+      for (uint32_t at = 0; at < filled; ++seen.shown)
+        at += jobcast_record_decode(reinterpret_cast<const char*>(buffer.data()) + at, filled - at, lane.slots, &event);
     }
     for (uint32_t slot = 0; slot < lane.slots; ++slot) {
       const auto slot_status = jobcast_slot_read(&lane, slot, buffer.data(), &event);
@@ -159,11 +162,38 @@ void a_death_while_a_slot_changes_its_job_leaves_the_old_job_or_the_new_one(void
                });
 }
 
+void a_death_in_a_batch_leaves_no_slot_behind_the_ring(void**) {
+  Region region({.ring_bytes = 65536, .slots = 16});
+  publish(region.writer, 1, 1);
+  publish(region.writer, 2, 2);
+  region.catch_up();
+  bool between = false, all = false;
+  step_through(
+      [&] {
+        put(region.writer, 1, 3);
+        put(region.writer, 2, 4);
+        put(region.writer, 1, 5);
+        region.writer.flush();
+      },
+      [&] {
+        const Seen one = region.look(job(1)), two = region.look(job(2));
+        assert_true(one.slot == 1 || one.slot == 3 || one.slot == 5);
+        assert_true(two.slot == 2 || two.slot == 4);
+        assert_true(one.shown <= 3);
+        if (one.shown >= 1) assert_true(one.slot >= 3);
+        if (one.shown >= 2) assert_true(two.slot == 4);
+        if (one.shown >= 3) assert_true(one.slot == 5);
+        between = between || (one.slot == 5 && one.shown == 2);
+        all = all || one.shown == 3;
+      });
+  assert_true(between && all);
+}
+
 void a_death_between_publish_and_doorbell_wakes_the_sleeper_by_its_end_of_file(void**) {
   auto writer = std::make_unique<RegionWriter>(RegionWriter::create({}).value());
   auto reader = attach(*writer);
   assert_true(reader.arm());
-  publish(*writer, 1, 1);  // never flushed
+  put(*writer, 1, 1);  // never flushed
   writer.reset();
   pollfd ready{reader.doorbell_fd(), POLLIN, 0};
   assert_int_equal(poll(&ready, 1, 0), 1);
@@ -178,7 +208,7 @@ void a_death_while_ringing_leaves_the_event_the_bell_or_both(void**) {
     auto writer = RegionWriter::create({}).value();
     auto reader = attach(writer, membarrier);
     assert_true(reader.arm());
-    publish(writer, 1, 1);
+    put(writer, 1, 1);
     bool rung = false;
     step_through([&] { writer.flush(); },
                  [&] {
@@ -230,6 +260,7 @@ int main() {
       cmocka_unit_test(a_death_while_padding_the_ring_s_end_is_no_different),
       cmocka_unit_test(a_death_while_the_position_wraps_is_no_different),
       cmocka_unit_test(a_death_while_a_slot_changes_its_job_leaves_the_old_job_or_the_new_one),
+      cmocka_unit_test(a_death_in_a_batch_leaves_no_slot_behind_the_ring),
       cmocka_unit_test(a_death_between_publish_and_doorbell_wakes_the_sleeper_by_its_end_of_file),
       cmocka_unit_test(a_death_while_ringing_leaves_the_event_the_bell_or_both),
       cmocka_unit_test(a_worker_s_death_leaves_the_last_whole_report),

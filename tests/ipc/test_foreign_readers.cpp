@@ -59,6 +59,7 @@ void publish_line(RegionWriter& writer, uint64_t rev) {
                   .list_changed = false,
                   .owner = "alice",
                   .snapshot = snapshot});
+  writer.flush();
 }
 
 uint64_t rev_of(const char* line) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -40,6 +41,7 @@ void an_event_arrives_as_it_was_published(void**) {
                   .owner = owner,
                   .snapshot = snapshot});
   writer.publish({.job = job(8), .rev = 5, .state = JobState::queued, .list_changed = false, .owner = "", .snapshot = ""});
+  writer.flush();
   Event event;
   assert_true(reader.next(event) == Drained::more);
   assert_true(event.job == job(7) && event.rev == (uint64_t{3} << 32) + 9 && event.state == JobState::failed && event.list_changed);
@@ -117,11 +119,10 @@ void an_armed_reader_is_rung_once_for_a_batch(void**) {
     auto reader = attach(writer, membarrier);
     assert_true(reader.arm());
     assert_false(readable(reader.doorbell_fd()));
-    for (uint64_t rev = 1; rev <= 5; ++rev) publish(writer, 1, rev);
+    for (uint64_t rev = 1; rev <= 5; ++rev) put(writer, 1, rev);
     writer.flush();
     writer.flush();
     publish(writer, 1, 6);
-    writer.flush();
     assert_true(readable(reader.doorbell_fd()));
     assert_int_equal(writer.stats().doorbells, 1);
     assert_true(reader.clear_doorbell());
@@ -132,10 +133,48 @@ void an_armed_reader_is_rung_once_for_a_batch(void**) {
   }
 }
 
+void a_batch_shows_every_event_on_the_ring_and_the_last_of_each_job_in_its_slot(void**) {
+  auto writer = make();
+  auto reader = attach(writer), late = attach(writer);
+  for (uint64_t rev = 1; rev <= 6; ++rev) put(writer, static_cast<uint32_t>(rev % 2), rev);
+  uint64_t expected = 1;
+  assert_true(reader.drain([&](const Event& event) { assert_true(event.rev == expected++ && proven(event)); }) == Drained::empty);
+  assert_int_equal(expected, 3);  // the first of each job: its slot shows it as well
+  assert_true(reader.arm());
+  writer.flush();
+  assert_true(reader.drain([&](const Event& event) { assert_true(event.rev == expected++ && proven(event)); }) == Drained::empty);
+  assert_int_equal(expected, 7);
+  uint64_t sum = 0;
+  late.resync([&](const Event& event) { sum += event.rev * proven(event); });
+  assert_int_equal(sum, 5 + 6);
+}
+
+void a_batch_that_grows_too_long_is_shown_before_its_flush(void**) {
+  auto writer = make({.ring_bytes = 65536, .slots = 16});
+  auto reader = attach(writer);
+  uint64_t put_last = 0, seen = 0;
+  const auto note = [&](const Event& event) {
+    assert_true(proven(event));
+    seen = std::max(seen, event.rev);
+  };
+  for (int round = 0; round < 20; ++round) {
+    for (int i = 0; i < 500; ++i, ++put_last) put(writer, static_cast<uint32_t>(put_last % 7), put_last + 1);
+    Drained end;
+    do {
+      end = reader.drain(note);
+      if (end == Drained::lapped) reader.resync(note);
+    } while (end != Drained::empty);
+    assert_in_range(seen, put_last - 100, put_last);  // far less than a ring is held back
+  }
+  writer.flush();
+  reader.resync(note);
+  assert_int_equal(seen, put_last);
+}
+
 void events_still_in_the_batch_forbid_sleeping(void**) {
   auto writer = make();
   auto reader = attach(writer);
-  publish(writer, 1, 1);
+  put(writer, 1, 1);
   publish(writer, 1, 2);
   Event event;
   assert_true(reader.next(event) == Drained::more);
@@ -185,7 +224,6 @@ void a_reader_that_never_clears_its_doorbell_cannot_stop_the_writer(void**) {
   for (uint64_t rev = 1; rev <= 5000; ++rev) {  // far more than a socket holds
     (void)reader.arm();
     publish(writer, 1, rev);
-    writer.flush();
     while (reader.drain([](const Event&) {}) == Drained::more) {
     }
   }
@@ -222,6 +260,8 @@ int main() {
       cmocka_unit_test(a_lapped_reader_says_so_and_resyncs_to_the_newest_state_of_every_job),
       cmocka_unit_test(a_second_resync_reads_only_what_changed),
       cmocka_unit_test(an_armed_reader_is_rung_once_for_a_batch),
+      cmocka_unit_test(a_batch_shows_every_event_on_the_ring_and_the_last_of_each_job_in_its_slot),
+      cmocka_unit_test(a_batch_that_grows_too_long_is_shown_before_its_flush),
       cmocka_unit_test(events_still_in_the_batch_forbid_sleeping),
       cmocka_unit_test(readers_come_and_go_and_each_hears_everything_from_its_own_start),
       cmocka_unit_test(the_death_of_the_writer_is_an_end_of_file_and_its_last_events_stay_readable),

@@ -1,5 +1,6 @@
-// The lane: LaneWriter::publish() of ipc/lane.h against jobcast_lane_read() of jobcast/ring.h. A ring of two records of two words; the
-// writer laps the reader. Whatever the reader accepts must be whole, and the one that stands at its position.
+// The lane: LaneWriter::append() and commit() of ipc/lane.h against jobcast_lane_read() of jobcast/ring.h. A ring of four records of two
+// words, batches of two, the intent announced a batch ahead; the writer laps the reader. Whatever the reader accepts must be whole, and
+// the one that stands at its position.
 #include "model.h"
 
 namespace {
@@ -15,7 +16,7 @@ const char* const kNames[kCount] = {
     "ring, no second look at intent",
 };
 
-constexpr unsigned kUnits = 2, kRecords = 4;
+constexpr unsigned kUnits = 4, kBatch = 2, kRecords = 8;
 
 template <int mutant>
 struct Ring : rl::test_suite<Ring<mutant>, 2> {
@@ -36,12 +37,14 @@ struct Ring : rl::test_suite<Ring<mutant>, 2> {
   }
 
   void write() {
-    for (unsigned n = 1; n <= kRecords; ++n) {
-      if (mutant != kIntentAfterRecord) intent($).store(n, rl::mo_relaxed);
+    for (unsigned first = 1; first <= kRecords; first += kBatch) {
+      const unsigned end = first + kBatch - 1;
+      if (mutant != kIntentAfterRecord) intent($).store(end, rl::mo_relaxed);
       if (mutant != kNoReleaseFence) rl::atomic_thread_fence(rl::mo_release, $);
-      for (auto& one : word[(n - 1) % kUnits]) one($).store(n, rl::mo_relaxed);
-      if (mutant == kIntentAfterRecord) intent($).store(n, rl::mo_relaxed);
-      tail($).store(n, mutant == kTailRelaxed ? rl::mo_relaxed : rl::mo_release);
+      for (unsigned n = first; n <= end; ++n)
+        for (auto& one : word[(n - 1) % kUnits]) one($).store(n, rl::mo_relaxed);
+      if (mutant == kIntentAfterRecord) intent($).store(end, rl::mo_relaxed);
+      tail($).store(end, mutant == kTailRelaxed ? rl::mo_relaxed : rl::mo_release);
     }
   }
 
