@@ -8,6 +8,8 @@
 namespace jobcast::cli {
 namespace {
 
+// A frame that is on its way while the terminal becomes narrower is cut: wrapped, it would take rows that nobody counts.
+constexpr std::string_view kWrapOff = "\x1b[?7l", kWrapOn = "\x1b[?7h";
 constexpr std::string_view kHideCursor = "\x1b[?25l", kShowCursor = "\x1b[?25h", kClearRight = "\x1b[K", kClearBelow = "\x1b[J";
 
 void write_now(std::string_view text) {
@@ -44,10 +46,10 @@ void Painter::draw(const std::vector<std::string>& lines) {
   if (lines == drawn_ && cursor_hidden_) return;
   // One write a frame, each line overwritten before its rest is cleared: nothing flickers.
   std::string frame = cursor_hidden_ ? "" : std::string(kHideCursor);
-  frame += home();
+  frame.append(kWrapOff).append(home());
   for (size_t i = 0; i < lines.size(); ++i) frame.append(i ? "\r\n" : "").append(lines[i]).append(kClearRight);
   // The cursor rests at the line's start: what the terminal echoes there ("^C") is overwritten by the next frame.
-  frame.append(kClearBelow).append("\r");
+  frame.append(kClearBelow).append("\r").append(kWrapOn);
   write_now(frame);
   cursor_hidden_ = true;
   drawn_ = lines;
@@ -71,9 +73,9 @@ void Painter::settle(const std::vector<std::string>& lines) {
 }
 
 void Painter::resized(int columns) {
+  // The cursor stands at the start of the last line, so that one's own rows do not count.
   rows_above_ = 0;
-  for (const auto& line : drawn_) rows_above_ += 1 + (width_of(bare(line)) - 1) / columns;
-  if (!drawn_.empty()) --rows_above_;
+  for (size_t i = 0; i + 1 < drawn_.size(); ++i) rows_above_ += 1 + (width_of(bare(drawn_[i])) - 1) / columns;
   drawn_.assign(1, "");  // whatever is drawn next differs
 }
 

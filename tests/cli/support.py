@@ -129,7 +129,7 @@ class Terminal:
     def __init__(self, *words, columns=80, rows=24, env=None):
         self.columns, self.rows = columns, rows
         self.raw = ""
-        self.lines, self.row, self.column, self.cursor = [""], 0, 0, True
+        self.lines, self.row, self.column, self.cursor, self.wraps = ["$ jobcast", ""], 1, 0, True, True  # what stood there before stays
         self.exit = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
@@ -176,8 +176,9 @@ class Terminal:
             elif part.startswith("\x1b["):
                 self._control(part[2:-1], part[-1])
             else:
-                if self.column == self.columns:
+                if self.column == self.columns and self.wraps:
                     self._show("\r\n")
+                self.column = min(self.column, self.columns - 1)
                 line = self.lines[self.row].ljust(self.column)
                 self.lines[self.row] = line[:self.column] + part + line[self.column + 1:]
                 self.column += 1
@@ -190,13 +191,19 @@ class Terminal:
         elif what == "J":
             self.lines[self.row] = self.lines[self.row][:self.column]
             del self.lines[self.row + 1:]
+        elif what in "hl" and number == "?7":
+            self.wraps = what == "h"
         elif what in "hl" and number == "?25":
             self.cursor = what == "h"
         elif what != "m":
             raise AssertionError(f"an escape sequence that was not expected: {number}{what}")
 
     def screen(self):
-        return [line.rstrip() for line in self.lines if line.strip()]
+        """What the program shows, below what stood there before."""
+        lines = [line.rstrip() for line in self.lines if line.strip()]
+        if lines[0] != "$ jobcast":
+            raise AssertionError(f"what stood above was overwritten: {lines}")
+        return lines[1:]
 
     def sees(self, pattern, seconds=PATIENCE_S):
         def look():

@@ -198,7 +198,7 @@ class Bar(WithDemo):
             terminal.sees("%")
             terminal.resize(columns)
             drawn = len(terminal.raw)
-            # A bar of the old width may still be on its way; what it left must be gone with the next one.
+            # A bar of the old width may still be on its way.
             until(f"one bar alone within {columns} columns", lambda: terminal.pump(0.05) and "%" in terminal.raw[drawn:]
                   and len(terminal.screen()) == 1 and len(terminal.screen()[0]) < columns)
         self.assertEqual(terminal.ends(), 0)
