@@ -169,7 +169,7 @@ void Exchange::kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KI
 int Exchange::start_stream(const HttpResponse& head) {
   state_ = State::streaming;
   close_after_ = true;
-  keep_kernel_queue_short(wsi_);
+  keep_kernel_queue_short(lws_get_socket_fd(wsi_));
   return write_head(head, false);
 }
 

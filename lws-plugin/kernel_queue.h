@@ -1,24 +1,16 @@
-// How much of a push connection may wait in the kernel. Service thread only.
-//
-// Left alone, Linux takes megabytes for a client that does not read: minutes of snapshots that are old by the time it wakes, and memory
-// that no limit of ours counts. With this bound a socket is writable only while little is unsent, so what waits stays in the session, as
-// marks, and becomes the newest state when it is written.
+// A push connection's bytes in the kernel: how many may wait there, how many came. Service thread only.
 #pragma once
 
-#include <libwebsockets.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
+#include <cstdint>
 
 namespace jobcast::plugin {
 
-// Linux calls the socket writable below half of it, so one write of 16 KiB always fits.
-constexpr int kUnsentBytesMax = 32 << 10;
+// Left alone, Linux takes megabytes for a client that does not read: minutes of snapshots that are old by the time it wakes, and memory
+// that no limit of ours counts. With this bound a socket is writable only while little is unsent, so what waits stays in the session, as
+// marks, and becomes the newest state when it is written. Without effect on a Unix socket, whose queue is short by itself.
+void keep_kernel_queue_short(int fd);
 
-// Without effect on a Unix socket, whose queue is short by itself.
-inline void keep_kernel_queue_short(lws* wsi) {
-  const int bytes = kUnsentBytesMax;
-  (void)setsockopt(lws_get_socket_fd(wsi), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
-}
+// Bytes that this connection received so far, read or not; 0 for a Unix socket, which does not say.
+[[nodiscard]] uint64_t kernel_received(int fd);
 
 }  // namespace jobcast::plugin

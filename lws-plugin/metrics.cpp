@@ -57,10 +57,12 @@ std::string Vhost::metrics() const {
   w.counter("jobcast_http_polls", "Long polls that were held.", counters.polls_held);
   w.counter("jobcast_http_holders_gone", "Streams and long polls whose client left.", counters.holders_gone);
   w.counter("jobcast_sse_streams", "SSE streams opened.", counters.streams_opened);
+  w.counter("jobcast_sse_stalled", "SSE streams dropped for taking nothing.", counters.streams_stalled);
   w.counter("jobcast_ws_upgrades", "ws connections opened.", counters.ws_upgrades);
   w.counter("jobcast_ws_refused", "ws upgrades refused.", counters.ws_refused);
   w.counter("jobcast_ws_too_big", "ws messages over the limit.", counters.ws_too_big);
   w.counter("jobcast_ws_silent", "ws connections dropped for not answering a ping.", counters.ws_silent);
+  w.counter("jobcast_ws_flooded", "ws connections dropped for a flood of control frames.", counters.ws_flooded);
   w.counter("jobcast_verifications", "Tokens verified.", counters.verifications);
   w.counter("jobcast_verifications_put_off", "Tokens not verified for want of time.", counters.verifications_put_off);
   w.counter("jobcast_tickets", "Tickets handed out.", counters.tickets);

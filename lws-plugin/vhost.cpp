@@ -17,6 +17,7 @@ namespace jobcast::plugin {
 namespace {
 
 constexpr int64_t kHeldLookUs = 250'000;
+constexpr uint32_t kSocketsLookMaxS = 4;
 constexpr int64_t kReloadLookUs = 2'000'000;
 constexpr size_t kFetchesAtOnce = 64;
 constexpr size_t kOwnersMax = 65'536;
@@ -170,7 +171,11 @@ void Vhost::look_after_held() {
 
 void Vhost::opened(WsConnection& connection) {
   sockets_.insert(&connection);
-  if (!sockets_timer_.armed()) sockets_timer_.after_us(context_, int64_t{options.ping_interval_s} * 250'000);
+  if (!sockets_timer_.armed()) sockets_timer_.after_us(context_, sockets_look_us());
+}
+
+int64_t Vhost::sockets_look_us() const {
+  return int64_t{std::min({options.ping_interval_s, options.ping_timeout_s, kSocketsLookMaxS * 4})} * 250'000;
 }
 
 void Vhost::closed(WsConnection& connection) { sockets_.erase(&connection); }
@@ -179,7 +184,7 @@ void Vhost::look_after_sockets() {
   if (sockets_.empty()) return;
   const Time now = jobcast::now();
   for (WsConnection* connection : sockets_) connection->look(now);
-  sockets_timer_.after_us(context_, int64_t{std::min(options.ping_interval_s, options.ping_timeout_s)} * 250'000);
+  sockets_timer_.after_us(context_, sockets_look_us());
 }
 
 void Vhost::shutdown() {

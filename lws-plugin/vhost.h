@@ -30,8 +30,8 @@ class WsConnection;
 // What /metrics shows beside the hub's and the link's own counts.
 struct Counters {
   uint64_t http_requests = 0, http_client_errors = 0, http_server_errors = 0;
-  uint64_t ws_upgrades = 0, ws_refused = 0, ws_messages = 0, ws_too_big = 0, ws_silent = 0;
-  uint64_t streams_opened = 0, polls_held = 0, holders_gone = 0, bodies_late = 0;
+  uint64_t ws_upgrades = 0, ws_refused = 0, ws_messages = 0, ws_too_big = 0, ws_silent = 0, ws_flooded = 0;
+  uint64_t streams_opened = 0, streams_stalled = 0, polls_held = 0, holders_gone = 0, bodies_late = 0;
   uint64_t verifications = 0, verifications_put_off = 0, tickets = 0;
   uint64_t bytes_sent = 0;
 };
@@ -106,6 +106,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   void fetch_more();
   void look_after_held();
   void look_after_sockets();
+  [[nodiscard]] int64_t sockets_look_us() const;
   void look_after_reload();
 
   std::optional<Auth> auth_;

@@ -13,7 +13,9 @@ namespace {
 
 constexpr size_t kWriteBytes = 16 << 10;
 constexpr int kCloseTimeoutS = 5;
-constexpr uint32_t kLateMax = 100;             // pieces of messages that are read on after the close was decided
+constexpr uint32_t kLateMax = 100;     // pieces of messages that are read on after the close was decided
+constexpr uint64_t kFrameBytes = 128;  // at most around one frame: its header, a TLS record, a proxy's
+constexpr uint64_t kControlBytesPerSecond = 16 << 10;
 constexpr std::string_view kPing = "jobcast";  // lws 4.1 does not tell of an empty pong
 
 // The handshake's refusal: the role is ws already, so the bytes are sent as they are.
@@ -95,8 +97,9 @@ int WsConnection::on_established() {
   const Time now = jobcast::now();
   ++vhost_.counters.ws_upgrades;
   open_ = true;
-  keep_kernel_queue_short(wsi_);
-  heard_ms_ = now.mono_ms();
+  keep_kernel_queue_short(lws_get_socket_fd(wsi_));
+  heard_ms_ = looked_ms_ = now.mono_ms();
+  received_bytes_ = kernel_received(lws_get_socket_fd(wsi_));
   vhost_.opened(*this);
   session_ = &vhost_.hub.open(*this, now);
   if (!credential_.empty())
@@ -110,8 +113,14 @@ void WsConnection::heard() {
   pinged_ = ping_due_ = false;
 }
 
+void WsConnection::on_pong() {
+  if (pinged_) handed_bytes_ += kFrameBytes;
+  heard();
+}
+
 int WsConnection::on_receive(std::string_view bytes) {
   heard();
+  handed_bytes_ += bytes.size() + kFrameBytes;
   if (close_code_) {
     // Its answer to the close may be among this; one that floods on is not read any more, and dropped with the timeout.
     if (++late_ > kLateMax) lws_rx_flow_control(wsi_, 0);
@@ -165,6 +174,7 @@ int WsConnection::on_writable() {
     out.push_back(static_cast<char>(close_code_ & 0xff));
     out.append(why);
     close_sent_ = true;
+    if (flooding_) lws_rx_flow_control(wsi_, 0);  // its answer would be behind the flood
   }
   if (out.size() > LWS_PRE) {
     vhost_.counters.bytes_sent += out.size() - LWS_PRE;
@@ -185,7 +195,20 @@ void WsConnection::close_with(uint16_t code, const char* why) {
 
 void WsConnection::close_session(CloseReason reason) { close_with(ws_close_code(reason), name(reason)); }
 
+// lws answers pings by itself and tells nobody: what the kernel received and nobody was handed is such frames.
+bool WsConnection::floods(const Time& now) {
+  const uint64_t received = kernel_received(lws_get_socket_fd(wsi_)), handed = std::exchange(handed_bytes_, 0);
+  const uint64_t bytes = received - std::exchange(received_bytes_, received);
+  const auto spent_ms = static_cast<uint64_t>(now.mono_ms() - std::exchange(looked_ms_, now.mono_ms()));
+  return bytes > handed + kControlBytesPerSecond * (spent_ms + 1000) / 1000;
+}
+
 void WsConnection::look(const Time& now) {
+  if (floods(now) && !flooding_) {
+    flooding_ = true;
+    ++vhost_.counters.ws_flooded;
+    return close_with(ws_close_code(CloseReason::rate), name(CloseReason::rate));
+  }
   const int64_t silent_ms = now.mono_ms() - heard_ms_;
   const int64_t interval_ms = int64_t{vhost_.options.ping_interval_s} * 1000;
   if (silent_ms >= interval_ms + int64_t{vhost_.options.ping_timeout_s} * 1000) {

@@ -21,10 +21,11 @@ class WsConnection final : public Transport {
   int on_established();
   int on_receive(std::string_view bytes);
   int on_writable();
-  void on_pong() { heard(); }
+  void on_pong();
   int on_peer_close() const { return close_sent_ ? -1 : 0; }  // its answer to our close frame: done; else lws answers it
 
-  // Pings whoever is silent, drops whoever stays so. Once for all connections every few seconds.
+  // Pings whoever is silent, drops whoever stays so, and whoever floods with frames that lws keeps to itself. Once for all connections
+  // every few seconds.
   void look(const Time& now);
 
   // Transport
@@ -34,6 +35,7 @@ class WsConnection final : public Transport {
  private:
   WsConnection(Vhost& vhost, lws* wsi) : vhost_(vhost), wsi_(wsi) {}
   void heard();
+  [[nodiscard]] bool floods(const Time& now);
   void close_with(uint16_t code, const char* why);
 
   Vhost& vhost_;
@@ -42,10 +44,13 @@ class WsConnection final : public Transport {
   std::string credential_;  // from the upgrade, until the session is there
   std::string message_;     // what came of a message so far
   uint32_t fragments_ = 0, late_ = 0;
-  bool open_ = false, ping_due_ = false, pinged_ = false, close_sent_ = false;
+  bool open_ = false, ping_due_ = false, pinged_ = false, close_sent_ = false, flooding_ = false;
   uint16_t close_code_ = 0;  // to be sent when all else is out
   const char* close_why_ = "";
   int64_t heard_ms_ = 0;
+  uint64_t handed_bytes_ = 0;    // since the last look: at most what the frames that were handed to us took on the wire
+  uint64_t received_bytes_ = 0;  // by the kernel until then
+  int64_t looked_ms_ = 0;
 };
 
 }  // namespace jobcast::plugin

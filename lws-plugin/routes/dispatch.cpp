@@ -46,8 +46,11 @@ void tell_ready(Exchange& exchange) {
 
 HttpResponse no_such_job() { return problem(404, "not_found", "there is no such job"); }
 
-HttpResponse unauthorized(std::string_view why) {
-  return problem(401, "unauthorized", why).with("www-authenticate", "Bearer realm=\"jobcast\"");
+HttpResponse unauthorized(const HttpRequest& request, std::string_view why) {
+  // RFC 6750 §3: who sent no token is told of no error.
+  std::string challenge = "Bearer realm=\"jobcast\"";
+  if (!request.authorization.empty()) challenge += ", error=\"invalid_token\"";
+  return problem(401, "unauthorized", why).with("www-authenticate", std::move(challenge));
 }
 
 HttpResponse of_engine(const Error& error) { return error.code == Errc::not_found ? no_such_job() : problem(error); }
@@ -81,7 +84,7 @@ std::optional<Identity> authenticated(Exchange& exchange) {
   auto who = exchange.vhost.identify(exchange.request, now());
   if (who) return *who;
   if (who.error().code == Errc::unauthorized)
-    exchange.respond(unauthorized(who.error().detail));
+    exchange.respond(unauthorized(exchange.request, who.error().detail));
   else
     exchange.respond(problem(who.error()));
   return std::nullopt;

@@ -31,6 +31,10 @@ class EventStream final : public Holder, public Transport {
 
   void on_look(const Time& now) override {
     if (now.mono_ms() - sent_ms_ < int64_t{exchange_.vhost.options.sse_keepalive_s} * 1000) return;
+    if (comment_due_) {  // since the last time: the client took nothing for so long, and comes back with its Last-Event-ID
+      ++exchange_.vhost.counters.streams_stalled;
+      return exchange_.kill();
+    }
     sent_ms_ = now.mono_ms();
     comment_due_ = true;
     exchange_.request_writable();

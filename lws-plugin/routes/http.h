@@ -17,7 +17,7 @@ namespace jobcast::plugin {
 [[nodiscard]] std::optional<JobId> job_of(Exchange& exchange);
 
 [[nodiscard]] HttpResponse no_such_job();
-[[nodiscard]] HttpResponse unauthorized(std::string_view why);
+[[nodiscard]] HttpResponse unauthorized(const HttpRequest& request, std::string_view why);
 [[nodiscard]] HttpResponse of_engine(const Error& error);
 [[nodiscard]] std::string etag_of(uint64_t rev);
 [[nodiscard]] HttpResponse snapshot_response(std::string_view json, uint64_t rev, bool stale);

@@ -45,7 +45,8 @@ class Poll final : public Holder, public Waiter {
     return newest && newest->rev == seen_->rev && arm();
   }
   void answer() {
-    if (now().unix_ms >= expires_unix_ms_) return exchange_.respond(unauthorized("the token has expired: ask with a new one"));
+    if (now().unix_ms >= expires_unix_ms_)
+      return exchange_.respond(unauthorized(exchange_.request, "the token has expired: ask with a new one"));
     const Hub& hub = exchange_.vhost.hub;
     if (const SnapshotRef newest = hub.find(seen_->job)) seen_ = newest;
     HttpResponse response = etag_matches(exchange_.request.if_none_match, etag_of(seen_->rev))

@@ -199,7 +199,8 @@ void nothing_is_lost_or_taken_back_over_many_crashes(void**) {
     return text(Json::parse(snapshot)->view().get("job_id"));
   };
   const char* const soak = getenv("JOBCAST_SOAK");  // rounds of a long run
-  for (int round = 0, rounds = soak ? atoi(soak) : 12; round < rounds; ++round) {
+  const int rounds = soak ? atoi(soak) : 12, rounds_max = 10 * rounds;
+  for (int round = 0; round < rounds || (acknowledged.size() <= 20 && round < rounds_max); ++round) {
     {
       Watcher watcher(*daemon);
       const pid_t pid = daemon->pid();
@@ -227,7 +228,7 @@ void nothing_is_lost_or_taken_back_over_many_crashes(void**) {
     restart();
   }
   daemon->touch("go");
-  assert_true(acknowledged.size() > 3);  // how many, is the machine's business
+  assert_true(acknowledged.size() > 20);
   for (const std::string& id : acknowledged)
     until("every job ends", [&] {
       const auto found = call("job.get", R"({"job_id":")" + id + "\"}");

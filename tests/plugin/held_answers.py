@@ -79,6 +79,19 @@ class Held(unittest.TestCase):
             data += connection.recv(65536)
         connection.close()
 
+    def test_stream_of_a_client_that_takes_nothing_is_ended(self):
+        job = self.host.submit(meta={"filler": "x" * 1000})
+        connection = socket.socket()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", self.host.port))
+        connection.sendall(f"GET /jobcast/v1/jobs/{job}/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {self.host.token}\r\n\r\n".encode())
+        connection.recv(4096)
+        before = self.host.metric("jobcast_sse_stalled_total")
+        self.host.engine.say("flood", job, 3000)
+        until("it is ended", lambda: self.host.metric("jobcast_sse_stalled_total") > before, 10)
+        until("nothing is left", lambda: self.host.metric("jobcast_sessions") == 0)
+        connection.close()
+
     def test_stream_resumes_after_the_last_event_id(self):
         job, connection = self.open("stream")
         self.host.engine.say("progress", job, 1)

@@ -193,8 +193,9 @@ class Http(unittest.TestCase):
     def test_no_token_or_a_wrong_one_is_401(self):
         status, headers, _ = self.host.get("/jobcast/v1/jobs", token=None)
         self.assertEqual(status, 401)
-        self.assertTrue(headers["www-authenticate"].startswith("Bearer"))
-        self.assertEqual(self.host.get("/jobcast/v1/jobs", token=self.host.token + "x")[0], 401)
+        self.assertEqual(headers["www-authenticate"], 'Bearer realm="jobcast"')
+        status, headers, _ = self.host.get("/jobcast/v1/jobs", token=self.host.token + "x")
+        self.assertEqual((status, headers["www-authenticate"]), (401, 'Bearer realm="jobcast", error="invalid_token"'))
         self.assertEqual(self.host.get("/jobcast/v1/jobs?ticket=" + self.host.token, token=None)[0], 401)
 
     def test_ticket_works_once(self):

@@ -247,6 +247,33 @@ class Slow(unittest.TestCase):
                 pass
             self.assertLess(self.host.cpu_seconds() - cpu, 0.3)
 
+    def test_flood_of_pings_is_ended(self):
+        for opcode in (9, 10):
+            with self.subTest(opcode=opcode), open_ws(self.host) as ws, open_ws(self.host) as other:
+                floods = self.host.metric("jobcast_ws_flooded_total")
+                end, flood = time.monotonic() + 12, ws.frame(opcode, b"") * 2000
+                ws.socket.settimeout(6)
+                try:
+                    while time.monotonic() < end:
+                        ws.socket.sendall(flood)
+                except OSError:
+                    pass
+                self.assertLess(time.monotonic(), end)
+                self.assertEqual(self.host.metric("jobcast_ws_flooded_total"), floods + 1)
+                other.send("ping")
+                other.next("pong")
+
+    def test_pings_and_large_messages_are_no_flood(self):
+        floods = self.host.metric("jobcast_ws_flooded_total")
+        with open_ws(self.host) as ws:
+            end = time.monotonic() + 6
+            while time.monotonic() < end:
+                ws.socket.sendall(ws.frame(9, b"x" * 100) * 20)
+                ws.socket.sendall(ws.frame(1, json.dumps({"event": "ping", "data": {}, "filler": "x" * 60_000}).encode()))
+                ws.next()
+                time.sleep(0.2)
+        self.assertEqual(self.host.metric("jobcast_ws_flooded_total"), floods)
+
     def test_client_that_slept_finds_the_newest_state_and_no_old_ones(self):
         job = self.host.submit()
         stream = self.host.connect()
