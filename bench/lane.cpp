@@ -298,7 +298,7 @@ struct ResyncCase {
   uint32_t ring_bytes;
 };
 constexpr ResyncCase kResyncs[] = {
-    {"512 x 700 B, 1 MiB", 700, 1 << 20}, {"512 x 4 KiB, 4 MiB", 4096, 4 << 20}, {"512 x 4 KiB, 1 MiB", 4096, 1 << 20}};
+    {"512 x 700 B, 4 MiB", 700, 4 << 20}, {"512 x 4 KiB, 4 MiB", 4096, 4 << 20}};
 
 }  // namespace
 
@@ -343,10 +343,10 @@ int main(int argc, char** argv) {
   table.ratio("one way, reader spinning, 128 B", of("one way 128"), "ns", of("line"), Goal::at_most, 2.8);
   table.ratio("one way, reader spinning, 512 B", of("one way 512"), "ns", of("line"), Goal::at_most, 4.5);
   table.ratio("lossless to one reader, 128 B, to a bare SPSC ring", of("lane 128"), "msg/s", of("spsc 128"), Goal::at_least, 0.6);
-  table.ratio("the same, each record flushed alone", of("lane 128 alone"), "msg/s", of("spsc 128"), Goal::at_least, 0);
-  table.ratio("the same, 16 jobs in turn", of("lane 128 jobs"), "msg/s", of("spsc 128"), Goal::at_least, 0);
+  table.show("the same, each record flushed alone", of("lane 128 alone"), "msg/s");
+  table.show("the same, 16 jobs in turn", of("lane 128 jobs"), "msg/s");
   table.ratio("lossless to one reader, 512 B, to a bare SPSC ring", of("lane 512"), "msg/s", of("spsc 512"), Goal::at_least, 0.9);
-  table.ratio("the same, 16 jobs in turn", of("lane 512 jobs"), "msg/s", of("spsc 512"), Goal::at_least, 0);
+  table.show("the same, 16 jobs in turn", of("lane 512 jobs"), "msg/s");
   table.ratio("lossless to one reader, 128 B, to a pipe", of("lane 128"), "msg/s", of("pipe"), Goal::at_least, 10);
   table.ratio("lossless to one reader, 128 B, to a Unix stream", of("lane 128"), "msg/s", of("unix"), Goal::at_least, 35);
   table.ratio("publish and look, reader spinning, 128 B, no fence", of("publish"), "ns", of("line"), Goal::at_most, 0.35);
