@@ -297,8 +297,7 @@ struct ResyncCase {
   size_t snapshot_bytes;
   uint32_t ring_bytes;
 };
-constexpr ResyncCase kResyncs[] = {
-    {"512 x 700 B, 4 MiB", 700, 4 << 20}, {"512 x 4 KiB, 4 MiB", 4096, 4 << 20}};
+constexpr ResyncCase kResyncs[] = {{"512 x 700 B, 4 MiB", 700, 4 << 20}, {"512 x 4 KiB, 4 MiB", 4096, 4 << 20}};
 
 }  // namespace
 

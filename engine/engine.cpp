@@ -120,7 +120,7 @@ void Engine::committed(const Change& change, const Result<void>& done) {
 
 // Nobody saw the change. It is numbered and written anew until the disk takes it, unless a later one has carried it along.
 void Engine::not_written(Live& live, const Error& why) {
-  log::error("store_failed", {{"job", live.job.id.text()}, {"error", why.detail}});
+  if (!live.unwritten) log::error("store_failed", {{"job", live.job.id.text()}, {"error", why.detail}});  // once, however long it lasts
   for (auto& [rev, answer] : std::exchange(live.answers, {}))
     answer({Errc::internal, "the change could not be stored; the engine's log says why"});
   if (live.in_flight > 0) return;

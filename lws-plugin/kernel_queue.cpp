@@ -2,7 +2,10 @@
 
 #include <linux/tcp.h>  // glibc's own tcp_info ends before what is read here
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+#include <algorithm>
 
 namespace jobcast::plugin {
 namespace {
@@ -14,10 +17,12 @@ constexpr int kUnsentBytesMax = 32 << 10;
 
 void keep_kernel_queue_short(int fd) { (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &kUnsentBytesMax, sizeof kUnsentBytesMax); }
 
-uint64_t kernel_received(int fd) {
+uint64_t bytes_read(int fd) {
   tcp_info info{};
   socklen_t length = sizeof info;
-  return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_bytes_received : 0;
+  int unread = 0;
+  if (ioctl(fd, FIONREAD, &unread) != 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) != 0) return 0;
+  return info.tcpi_bytes_received - std::min<uint64_t>(info.tcpi_bytes_received, static_cast<uint64_t>(unread));
 }
 
 }  // namespace jobcast::plugin

@@ -1,4 +1,4 @@
-// A push connection's bytes in the kernel: how many may wait there, how many came. Service thread only.
+// A push connection's bytes in the kernel: how many may wait there, how many were read. Service thread only.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace jobcast::plugin {
 // marks, and becomes the newest state when it is written. Without effect on a Unix socket, whose queue is short by itself.
 void keep_kernel_queue_short(int fd);
 
-// Bytes that this connection received so far, read or not; 0 for a Unix socket, which does not say.
-[[nodiscard]] uint64_t kernel_received(int fd);
+// Bytes that were read from this connection so far; 0 for a Unix socket, which does not say.
+[[nodiscard]] uint64_t bytes_read(int fd);
 
 }  // namespace jobcast::plugin

@@ -99,7 +99,7 @@ int WsConnection::on_established() {
   open_ = true;
   keep_kernel_queue_short(lws_get_socket_fd(wsi_));
   heard_ms_ = looked_ms_ = now.mono_ms();
-  received_bytes_ = kernel_received(lws_get_socket_fd(wsi_));
+  read_bytes_ = bytes_read(lws_get_socket_fd(wsi_));
   vhost_.opened(*this);
   session_ = &vhost_.hub.open(*this, now);
   if (!credential_.empty())
@@ -195,16 +195,16 @@ void WsConnection::close_with(uint16_t code, const char* why) {
 
 void WsConnection::close_session(CloseReason reason) { close_with(ws_close_code(reason), name(reason)); }
 
-// lws answers pings by itself and tells nobody: what the kernel received and nobody was handed is such frames.
+// lws answers pings by itself and tells nobody: what it read and handed to nobody is such frames.
 bool WsConnection::floods(const Time& now) {
-  const uint64_t received = kernel_received(lws_get_socket_fd(wsi_)), handed = std::exchange(handed_bytes_, 0);
-  const uint64_t bytes = received - std::exchange(received_bytes_, received);
+  const uint64_t total = bytes_read(lws_get_socket_fd(wsi_)), handed = std::exchange(handed_bytes_, 0);
+  const uint64_t before = std::exchange(read_bytes_, std::max(total, read_bytes_));
   const auto spent_ms = static_cast<uint64_t>(now.mono_ms() - std::exchange(looked_ms_, now.mono_ms()));
-  return bytes > handed + kControlBytesPerSecond * (spent_ms + 1000) / 1000;
+  return read_bytes_ - before > handed + kControlBytesPerSecond * (spent_ms + 4000) / 1000;
 }
 
 void WsConnection::look(const Time& now) {
-  if (floods(now) && !flooding_) {
+  if (floods(now) && !close_code_) {
     flooding_ = true;
     ++vhost_.counters.ws_flooded;
     return close_with(ws_close_code(CloseReason::rate), name(CloseReason::rate));

@@ -48,8 +48,8 @@ class WsConnection final : public Transport {
   uint16_t close_code_ = 0;  // to be sent when all else is out
   const char* close_why_ = "";
   int64_t heard_ms_ = 0;
-  uint64_t handed_bytes_ = 0;    // since the last look: at most what the frames that were handed to us took on the wire
-  uint64_t received_bytes_ = 0;  // by the kernel until then
+  uint64_t handed_bytes_ = 0;  // since the last look: at most what the frames that were handed to us took on the wire
+  uint64_t read_bytes_ = 0;    // until then
   int64_t looked_ms_ = 0;
 };
 

@@ -8,16 +8,7 @@ namespace {
 
 std::string number(JsonView value) { return value.exists() ? value.dump() : ""; }
 
-Exit run_queues(const Invocation& invocation) {
-  const auto answer = call_engine(invocation, "queue.list", Json::object());
-  if (!answer) return complain(invocation, answer.error());
-  if (invocation.json()) {
-    print(*answer + "\n");
-    return Exit::ok;
-  }
-  const auto document = Json::parse(*answer);
-  if (!document) return complain(invocation, document.error());
-  const JsonView result = document->view();
+Exit tell_queues(JsonView result) {
   std::vector<std::vector<std::string>> rows;
   for (JsonView queue = result.get("queues").first(); queue.exists(); queue = queue.next())
     rows.push_back(
@@ -28,16 +19,7 @@ Exit run_queues(const Invocation& invocation) {
   return Exit::ok;
 }
 
-Exit run_stats(const Invocation& invocation) {
-  const auto answer = call_engine(invocation, "engine.stats", Json::object());
-  if (!answer) return complain(invocation, answer.error());
-  if (invocation.json()) {
-    print(*answer + "\n");
-    return Exit::ok;
-  }
-  const auto document = Json::parse(*answer);
-  if (!document) return complain(invocation, document.error());
-  const JsonView result = document->view();
+Exit tell_stats(JsonView result) {
   const Look look = look_at_stdout();
   for (JsonView group = result.first(); group.exists(); group = group.next()) {
     std::string head(group.key());
@@ -56,6 +38,9 @@ Exit run_stats(const Invocation& invocation) {
   }
   return Exit::ok;
 }
+
+Exit run_queues(const Invocation& invocation) { return tell_engine(invocation, "queue.list", Json::object(), tell_queues); }
+Exit run_stats(const Invocation& invocation) { return tell_engine(invocation, "engine.stats", Json::object(), tell_stats); }
 
 constexpr Example kQueuesExamples[] = {{"queues", "how full each queue is"}};
 constexpr Example kStatsExamples[] = {{"stats --json | jq .lane.readers", "how many readers are attached to the shared memory"}};

@@ -17,6 +17,25 @@ std::string progress_cell(const JobView& job) {
   return out;
 }
 
+Exit tell_list(const Invocation& invocation, JsonView result) {
+  std::vector<std::vector<std::string>> rows;
+  const int64_t unix_ms = now().unix_ms;
+  for (JsonView item = result.get("jobs").first(); item.exists(); item = item.next()) {
+    const auto job = read_job(item.dump());
+    if (!job) return complain(invocation, job.error());
+    const std::string age = job->created_ms ? duration(unix_ms - *job->created_ms) : "";
+    rows.push_back({job->id.text(), job->kind, job->owner, name(job->state), progress_cell(*job), age,
+                    is_terminal(job->state) ? job->error : job->phase});
+  }
+  if (rows.empty()) {
+    note("no jobs");
+    return Exit::ok;
+  }
+  print(table({"JOB", "KIND", "OWNER", "STATE", "PROGRESS", "AGE", "REMARK"}, rows, look_at_stdout()));
+  if (const auto cursor = result.get("next_cursor").string()) note("there are more: --cursor " + printable(*cursor, true));
+  return Exit::ok;
+}
+
 Exit run_list(const Invocation& invocation) {
   const auto limit = invocation.integer("limit", 50, 1, 200);
   if (!limit) return complain(invocation, limit.error());
@@ -35,31 +54,7 @@ Exit run_list(const Invocation& invocation) {
     }
     params.set("states", std::move(states));
   }
-  const auto answer = call_engine(invocation, "job.list", params);
-  if (!answer) return complain(invocation, answer.error());
-  if (invocation.json()) {
-    print(*answer + "\n");
-    return Exit::ok;
-  }
-  const auto document = Json::parse(*answer);
-  if (!document) return complain(invocation, document.error());
-  const JsonView result = document->view();
-  std::vector<std::vector<std::string>> rows;
-  const int64_t unix_ms = now().unix_ms;
-  for (JsonView item = result.get("jobs").first(); item.exists(); item = item.next()) {
-    const auto job = read_job(item.dump());
-    if (!job) return complain(invocation, job.error());
-    const std::string age = job->created_ms ? duration(unix_ms - *job->created_ms) : "";
-    rows.push_back({job->id.text(), job->kind, job->owner, name(job->state), progress_cell(*job), age,
-                    is_terminal(job->state) ? job->error : job->phase});
-  }
-  if (rows.empty()) {
-    note("no jobs");
-    return Exit::ok;
-  }
-  print(table({"JOB", "KIND", "OWNER", "STATE", "PROGRESS", "AGE", "REMARK"}, rows, look_at_stdout()));
-  if (const auto cursor = result.get("next_cursor").string()) note("there are more: --cursor " + printable(*cursor, true));
-  return Exit::ok;
+  return tell_engine(invocation, "job.list", params, [&](JsonView result) { return tell_list(invocation, result); });
 }
 
 void describe(const JobView& job) {
@@ -92,13 +87,18 @@ void describe(const JobView& job) {
   line("result", job.result_url.empty() ? job.result : "large: jobcast show --result " + job.id.text());
 }
 
-// Answers a method's {job: snapshot}: the snapshot itself with --json, in words without.
-Exit answer_job(const Invocation& invocation, const char* method, Json params, void (*tell)(const JobView&)) {
+// One call about the job of the command line; `params` are what it says beside that.
+Result<std::string> call_about(const Invocation& invocation, const char* method, Json params) {
   const auto id = read_job_id(invocation.operands[0]);
-  if (!id) return complain(invocation, id.error());
+  if (!id) return id.error();
   params.set("job_id", id->text());
   if (invocation.has("owner")) params.set("owner", invocation.get("owner"));
-  const auto answer = call_engine(invocation, method, params);
+  return call_engine(invocation, method, params);
+}
+
+// Answers a method's {job: snapshot}: the snapshot itself with --json, in words without.
+Exit answer_job(const Invocation& invocation, const char* method, Json params, void (*tell)(const JobView&)) {
+  const auto answer = call_about(invocation, method, std::move(params));
   if (!answer) return complain(invocation, answer.error());
   const std::string snapshot(json_member(*answer, "job").value_or(""));
   if (invocation.json()) {
@@ -118,12 +118,7 @@ void tell_state(const JobView& job) {
 
 Exit run_show(const Invocation& invocation) {
   if (!invocation.has("result")) return answer_job(invocation, "job.get", Json::object(), describe);
-  const auto id = read_job_id(invocation.operands[0]);
-  if (!id) return complain(invocation, id.error());
-  Json params = Json::object();
-  params.set("job_id", id->text());
-  if (invocation.has("owner")) params.set("owner", invocation.get("owner"));
-  const auto answer = call_engine(invocation, "job.result", params);
+  const auto answer = call_about(invocation, "job.result", Json::object());
   if (!answer) return complain(invocation, answer.error());
   print(std::string(json_member(*answer, "result").value_or("")) + "\n");
   return Exit::ok;

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "engine/cli/demo_files.h"
+#include "engine/cli/output.h"
 
 namespace jobcast::cli {
 
@@ -36,6 +37,17 @@ Result<std::string> call_engine(const Invocation& invocation, std::string_view m
   auto client = connect_engine(socket_path(invocation));
   if (!client) return client.error();
   return client->call_raw(method, params);
+}
+
+Exit tell_engine(const Invocation& invocation, std::string_view method, const Json& params, const std::function<Exit(JsonView)>& tell) {
+  const auto answer = call_engine(invocation, method, params);
+  if (!answer) return complain(invocation, answer.error());
+  if (invocation.json()) {
+    print(*answer + "\n");
+    return Exit::ok;
+  }
+  const auto document = Json::parse(*answer);
+  return document ? tell(document->view()) : complain(invocation, document.error());
 }
 
 Result<JobId> read_job_id(std::string_view text) {

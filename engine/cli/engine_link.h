@@ -1,6 +1,7 @@
 // The way from a command to its engine: which socket, and errors in words that help. Main thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,10 @@ namespace jobcast::cli {
 
 // The result of one call over a connection of its own: JSON text, as the engine wrote it.
 [[nodiscard]] Result<std::string> call_engine(const Invocation& invocation, std::string_view method, const Json& params);
+
+// The same, told: as it is with --json, in the words of `tell` without. The command's end.
+[[nodiscard]] Exit tell_engine(const Invocation& invocation, std::string_view method, const Json& params,
+                               const std::function<Exit(JsonView)>& tell);
 
 // A job id as it stands on a command line. Errors: invalid.
 [[nodiscard]] Result<JobId> read_job_id(std::string_view text);

@@ -1,4 +1,5 @@
 // Server-sent events: one job, or all of a user's. The session decides what is sent; this is its transport.
+#include "base/id.h"
 #include "base/json_slice.h"
 #include "lws-plugin/routes/http.h"
 
@@ -6,6 +7,13 @@ namespace jobcast::plugin {
 namespace {
 
 constexpr size_t kWriteBytes = 16 << 10;
+
+// Each client another: after a restart they do not all come back at once.
+uint32_t reconnect_ms() {
+  uint32_t random = 0;
+  random_bytes(&random, sizeof random);
+  return 500 + random % 3000;
+}
 
 class EventStream final : public Holder, public Transport {
  public:
@@ -19,6 +27,10 @@ class EventStream final : public Holder, public Transport {
     std::string& out = exchange_.vhost.scratch;
     out.clear();
     const Time now = jobcast::now();
+    if (!greeted_) {
+      greeted_ = true;
+      out.append("retry: ").append(std::to_string(reconnect_ms())).append("\n\n");
+    }
     const bool more = session->collect(out, kWriteBytes, now);
     if (std::exchange(comment_due_, false) && out.empty()) out = ":\n\n";
     if (!out.empty()) {
@@ -61,7 +73,7 @@ class EventStream final : public Holder, public Transport {
 
   Exchange& exchange_;
   int64_t sent_ms_;
-  bool started_ = false, comment_due_ = false, closing_ = false;
+  bool started_ = false, greeted_ = false, comment_due_ = false, closing_ = false;
 };
 
 // Opens the stream, or answers why not.

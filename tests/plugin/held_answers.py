@@ -72,6 +72,20 @@ class Held(unittest.TestCase):
                                f"If-None-Match: {etag}\r\nPrefer: wait=50\r\n\r\n".encode())
             self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 401"))
 
+    def test_stream_begins_with_a_time_to_come_back_that_differs(self):
+        times = set()
+        for _ in range(4):
+            _, connection = self.open("stream")
+            data = b""
+            while b"job_update" not in data:
+                data += connection.recv(65536)
+            first = data.split(b"\r\n\r\n", 1)[1].split(b"\n\n")[0]
+            self.assertRegex(first, rb"^retry: \d+$")
+            times.add(int(first[7:]))
+            connection.close()
+        self.assertGreater(len(times), 1)
+        self.assertTrue(all(500 <= time < 3500 for time in times), times)
+
     def test_stream_is_kept_alive_by_comments(self):
         _, connection = self.open("stream")
         data = b""
