@@ -205,11 +205,10 @@ struct Resync {
 };
 
 // The writer publishes every job in turn as fast as it can; each pass of the reader finds every slot written anew. Medians of the passes.
-Resync resync(size_t snapshot_bytes, uint32_t ring_bytes) {
-  constexpr uint32_t kSlots = 512;
+Resync resync(size_t snapshot_bytes) {
+  constexpr uint32_t kSlots = RegionOptions{}.slots;
   constexpr int kPasses = 50;
   Source source(kHeader + snapshot_bytes);
-  source.writer = RegionWriter::create({.ring_bytes = ring_bytes, .slots = kSlots}).value();
   auto reader = attach(source.writer, true);
   struct Results {
     alignas(128) std::atomic<uint64_t> published{0};
@@ -227,7 +226,7 @@ Resync resync(size_t snapshot_bytes, uint32_t ring_bytes) {
       reader.resync([&](const Event&) { ++seen; });
       results.ns[i] = static_cast<double>(now_ns() - start);
       const uint64_t after = results.published;
-      results.share[i] = static_cast<double>(after - before) * record_bytes / ring_bytes;
+      results.share[i] = static_cast<double>(after - before) * record_bytes / RegionOptions{}.ring_bytes;
       invariant(seen >= kSlots - kSlots / 16);  // a slot may be rewritten too often while it is read
       while (results.published < after + 2 * kSlots) relax();
     }
@@ -295,9 +294,8 @@ Wakeups wakeups() {
 struct ResyncCase {
   const char* name;
   size_t snapshot_bytes;
-  uint32_t ring_bytes;
 };
-constexpr ResyncCase kResyncs[] = {{"512 x 700 B, 4 MiB", 700, 4 << 20}, {"512 x 4 KiB, 4 MiB", 4096, 4 << 20}};
+constexpr ResyncCase kResyncs[] = {{"512 x 700 B", 700}, {"512 x 4 KiB", 4096}};
 
 }  // namespace
 
@@ -326,8 +324,8 @@ int main(int argc, char** argv) {
     all.add("seqpacket", wake_one_way_ns(Waker::seqpacket, kGapUs));
     all.add("asleep", asleep_one_way_ns(false));
     all.add("asleep membarrier", asleep_one_way_ns(membarrier_offered()));
-    for (const auto& [name, bytes, ring] : kResyncs) {
-      const Resync pass = resync(bytes, ring);
+    for (const auto& [name, bytes] : kResyncs) {
+      const Resync pass = resync(bytes);
       all.add(name, pass.share);
       all.add(name + " us"s, pass.ns / 1000);
     }

@@ -35,7 +35,7 @@ constexpr size_t kSnapshotBytesMax = 4096;
 constexpr uint32_t kNoSlot = 0xffffffff;
 
 struct RegionOptions {
-  uint32_t ring_bytes = 4 << 20;  // power of two, 64 KiB … 64 MiB; at least slots × largest record, see docs/shared-memory.md
+  uint32_t ring_bytes = 2 << 20;  // power of two, 64 KiB … 64 MiB; at least slots × largest record, see docs/shared-memory.md
   uint32_t slots = 512;           // jobs in the state table, 16 … 65,536
   uint32_t readers_max = 16;
   uint64_t first_position = 0;  // in units of 64 bytes; tests start just below 2^32

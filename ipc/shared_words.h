@@ -17,6 +17,15 @@ inline void store_release(uint32_t& word, uint32_t value) { __atomic_store_n(&wo
 inline const bool kWideStores = __builtin_cpu_supports("avx512f");
 #endif
 
+// A hint, for any address: it never faults. GCC takes the builtin for a read where it may not assume the instruction.
+inline void prefetch_for_write(const void* address) {
+#ifdef __x86_64__
+  __asm__ volatile("prefetchw (%0)" : : "r"(address));
+#else
+  __builtin_prefetch(address, 1);
+#endif
+}
+
 // From private memory to shared: `bytes` is a multiple of 8, `to` is aligned to 8. The caller's fences order it.
 inline void copy_in(unsigned char* to, const char* from, uint32_t bytes) {
 #ifdef JOBCAST_COPY_64
