@@ -2,6 +2,7 @@
 #include "ipc/state_table.h"
 
 #include <cstring>
+#include <utility>
 
 #include "ipc/shared_words.h"
 
@@ -20,6 +21,9 @@ uint32_t StateTableWriter::slot_for(const JobId& job, bool terminal) {
       slot = oldest_;
       remove_terminal(slot);
       directory_.erase(slot);
+      // The new job's record goes into it at once, not at the batch's end: the old job may be back by then, in a slot of its own.
+      entries_[slot].written = false;
+      entries_[slot].image = nullptr;
     } else {
       return kNoSlot;
     }
@@ -58,7 +62,7 @@ bool StateTableWriter::write(uint32_t slot, const Record& record) {
 
 void StateTableWriter::commit() {
   for (const uint32_t slot : batch_) {
-    const unsigned char* const image = entries_[slot].image;
+    const unsigned char* const image = std::exchange(entries_[slot].image, nullptr);
     if (!image) continue;
     uint32_t bytes = 0;
     memcpy(&bytes, image, sizeof bytes);
@@ -67,10 +71,7 @@ void StateTableWriter::commit() {
 }
 
 void StateTableWriter::end_batch() {
-  for (const uint32_t slot : batch_) {
-    entries_[slot].written = false;
-    entries_[slot].image = nullptr;
-  }
+  for (const uint32_t slot : batch_) entries_[slot].written = false;
   batch_.clear();
 }
 

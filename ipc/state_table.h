@@ -20,7 +20,7 @@ class StateTableWriter {
   [[nodiscard]] uint32_t slot_for(const JobId& job, bool terminal);
   // The slot's first record in a batch. False: it has had one.
   [[nodiscard]] bool write(uint32_t slot, const Record& record);
-  // A further one: it stands at `image` on the ring until end_batch(). The last of them is written by commit().
+  // A further one: it stands at `image` on the ring until commit(), which writes the last of them.
   void put(uint32_t slot, const unsigned char* image) { entries_[slot].image = image; }
   void commit();
   void end_batch();
@@ -44,7 +44,7 @@ class StateTableWriter {
   uint32_t fresh_ = 0;                            // slots from here on were never used
   uint32_t oldest_ = kNoSlot, newest_ = kNoSlot;  // terminal jobs, by the time they became so
   std::vector<Entry> entries_;                    // grows with fresh_
-  std::vector<uint32_t> batch_;                   // slots written in it
+  std::vector<uint32_t> batch_;                   // slots written in it; twice, where one changed its job meanwhile
   JobDirectory directory_;
 };
 

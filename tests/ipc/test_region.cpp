@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <random>
 
 #include "ipc/membarrier.h"
 #include "ipc/region.h"
@@ -171,6 +172,72 @@ void a_batch_that_grows_too_long_is_shown_before_its_flush(void**) {
   assert_int_equal(seen, put_last);
 }
 
+void a_job_that_comes_back_in_the_batch_that_gave_its_slot_away_stands_in_one_slot_only(void**) {
+  auto writer = make({.ring_bytes = 65536, .slots = 16});
+  auto late = attach(writer);
+  for (uint32_t number = 0; number < 16; ++number)
+    publish(writer, number, number + 1, number < 2 ? JobState::completed : JobState::running);
+  put(writer, 0, 20, JobState::completed);
+  put(writer, 100, 21);  // takes the slot of job 0, which this batch has written
+  put(writer, 0, 22);    // is back, in the slot of job 1
+  std::map<JobId, uint64_t> table;
+  const auto note = [&](const Event& event) { assert_true(proven(event) && table.emplace(event.job, event.rev).second); };
+  late.resync(note);
+  assert_int_equal(table[job(0)], 22);
+  assert_int_equal(table[job(100)], 21);
+}
+
+// Sizes up to the largest, jobs that end, take each other's slots, or have none: what a reader that comes between any two records finds.
+void no_slot_is_behind_the_ring_whatever_a_batch_holds(void**) {
+  std::mt19937_64 random(20261123);
+  auto writer = make({.ring_bytes = 65536, .slots = 16, .first_position = (uint64_t{1} << 32) - 5000});
+  auto follower = attach(writer), late = attach(writer);
+  const auto text = [](const JobId& id, uint64_t rev) { return proof(id, rev, rev % 3 == 0 ? rev * 7919 % 4097 : rev % 97); };
+  const auto whole = [&](const Event& event) { return event.snapshot == text(event.job, event.rev); };
+  std::map<JobId, uint64_t> shown, newest;
+  uint64_t expected = 1, between = 0;
+  for (uint64_t rev = 1; rev <= 20'000; ++rev) {
+    const JobId id = job(static_cast<uint32_t>(random() % (rev / 4000 % 2 ? 24 : 8)));
+    const std::string snapshot = text(id, rev);
+    writer.publish({.job = id,
+                    .rev = rev,
+                    .state = random() % 4 ? JobState::running : JobState::completed,
+                    .list_changed = false,
+                    .owner = "alice",
+                    .snapshot = snapshot});
+    newest[id] = rev;
+    const bool flushed = random() % 20 == 0;
+    if (flushed) writer.flush();
+    Drained end;
+    do
+      end = follower.drain([&](const Event& event) {
+        assert_true(event.rev == expected++ && whole(event));
+        shown[event.job] = event.rev;
+      });
+    while (end == Drained::more);
+    assert_true(end == Drained::empty);
+    assert_true(!flushed || expected == rev + 1);
+    between += expected != rev + 1;
+
+    std::map<JobId, uint64_t> table;
+    late.begin_resync();
+    Event event;
+    for (uint32_t slot = 0; slot < late.slots(); ++slot) {
+      if (!late.read_slot(slot, event)) continue;
+      assert_true(whole(event));
+      assert_true(table.emplace(event.job, event.rev).second);
+    }
+    for (const auto& [known, seen] : shown) {
+      const auto found = table.find(known);
+      if (found == table.end())
+        assert_int_equal(table.size(), 16);  // given to another, or never had one
+      else
+        assert_in_range(found->second, seen, newest[known]);
+    }
+  }
+  assert_true(between > 1000);
+}
+
 void events_still_in_the_batch_forbid_sleeping(void**) {
   auto writer = make();
   auto reader = attach(writer);
@@ -262,6 +329,8 @@ int main() {
       cmocka_unit_test(an_armed_reader_is_rung_once_for_a_batch),
       cmocka_unit_test(a_batch_shows_every_event_on_the_ring_and_the_last_of_each_job_in_its_slot),
       cmocka_unit_test(a_batch_that_grows_too_long_is_shown_before_its_flush),
+      cmocka_unit_test(a_job_that_comes_back_in_the_batch_that_gave_its_slot_away_stands_in_one_slot_only),
+      cmocka_unit_test(no_slot_is_behind_the_ring_whatever_a_batch_holds),
       cmocka_unit_test(events_still_in_the_batch_forbid_sleeping),
       cmocka_unit_test(readers_come_and_go_and_each_hears_everything_from_its_own_start),
       cmocka_unit_test(the_death_of_the_writer_is_an_end_of_file_and_its_last_events_stay_readable),
