@@ -1,6 +1,7 @@
 // The lane: LaneWriter::append() and commit() of ipc/lane.h against jobcast_lane_read() of jobcast/ring.h. A ring of four records of two
-// words, batches of two, the intent announced a batch ahead; the writer laps the reader. Whatever the reader accepts must be whole, and
-// the one that stands at its position.
+// words; the intent is announced for two records at a time, the tail stored behind each; the reader looks at the tail when it is there,
+// and once at intent for up to two records. The writer laps it. Whatever the reader accepts must be whole, and the one that stands at its
+// position.
 #include "model.h"
 
 namespace {
@@ -16,7 +17,7 @@ const char* const kNames[kCount] = {
     "ring, no second look at intent",
 };
 
-constexpr unsigned kUnits = 4, kBatch = 2, kRecords = 8;
+constexpr unsigned kUnits = 4, kAhead = 1, kBatch = 2, kRecords = 8;
 
 template <int mutant>
 struct Ring : rl::test_suite<Ring<mutant>, 2> {
@@ -37,35 +38,34 @@ struct Ring : rl::test_suite<Ring<mutant>, 2> {
   }
 
   void write() {
-    for (unsigned first = 1; first <= kRecords; first += kBatch) {
-      const unsigned end = first + kBatch - 1;
-      if (mutant != kIntentAfterRecord) intent($).store(end, rl::mo_relaxed);
-      if (mutant != kNoReleaseFence) rl::atomic_thread_fence(rl::mo_release, $);
-      for (unsigned n = first; n <= end; ++n)
-        for (auto& one : word[(n - 1) % kUnits]) one($).store(n, rl::mo_relaxed);
-      if (mutant == kIntentAfterRecord) intent($).store(end, rl::mo_relaxed);
-      tail($).store(end, mutant == kTailRelaxed ? rl::mo_relaxed : rl::mo_release);
+    unsigned announced = 0;
+    for (unsigned n = 1; n <= kRecords; ++n) {
+      const bool announces = n > announced;
+      if (announces) announced = n + kAhead;
+      if (announces && mutant != kIntentAfterRecord) intent($).store(announced, rl::mo_relaxed);
+      if (announces && mutant != kNoReleaseFence) rl::atomic_thread_fence(rl::mo_release, $);
+      for (auto& one : word[(n - 1) % kUnits]) one($).store(n, rl::mo_relaxed);
+      if (announces && mutant == kIntentAfterRecord) intent($).store(announced, rl::mo_relaxed);
+      tail($).store(n, mutant == kTailRelaxed ? rl::mo_relaxed : rl::mo_release);
     }
   }
 
   void read() {
-    unsigned position = 0;
+    unsigned position = 0, end = 0;
     for (unsigned tries = 0; tries < 5; ++tries) {
-      const unsigned end = tail($).load(mutant == kTailLoadRelaxed ? rl::mo_relaxed : rl::mo_acquire);
-      if (end == position) continue;
-      if (end - position > kUnits) {  // lapped: resync
-        position = end;
-        continue;
-      }
-      unsigned copy[2];
-      for (unsigned i = 0; i < 2; ++i) copy[i] = word[position % kUnits][i]($).load(rl::mo_relaxed);
+      if (end == position) end = tail($).load(mutant == kTailLoadRelaxed ? rl::mo_relaxed : rl::mo_acquire);
+      unsigned copies[kBatch][2], count = 0;
+      for (; count < kBatch && position + count != end; ++count)
+        for (unsigned i = 0; i < 2; ++i) copies[count][i] = word[(position + count) % kUnits][i]($).load(rl::mo_relaxed);
       if (mutant != kNoAcquireFence) rl::atomic_thread_fence(rl::mo_acquire, $);
-      if (mutant != kNoIntentCheck && intent($).load(rl::mo_relaxed) - position > kUnits) {
-        position = tail($).load(rl::mo_acquire);
+      if (mutant != kNoIntentCheck && intent($).load(rl::mo_relaxed) - position > kUnits) {  // lapped: resync
+        position = end = tail($).load(rl::mo_acquire);
         continue;
       }
-      ++position;
-      RL_ASSERT(copy[0] == position && copy[1] == position);
+      for (unsigned n = 0; n < count; ++n) {
+        ++position;
+        RL_ASSERT(copies[n][0] == position && copies[n][1] == position);
+      }
     }
   }
 };
