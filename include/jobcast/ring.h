@@ -77,7 +77,7 @@ static inline uint32_t jobcast_units(uint32_t bytes) { return bytes / JOBCAST_UN
 #elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define JOBCAST_SANITIZED
 #endif
-#if defined(__x86_64__) && !defined(JOBCAST_SANITIZED)
+#if defined(__x86_64__) && defined(__SSE2__) && !defined(JOBCAST_SANITIZED)
 #define JOBCAST_COPY_64(to, from)                                                                          \
   __asm__ volatile(                                                                                        \
       "movdqu (%1), %%xmm0\n\tmovdqu 16(%1), %%xmm1\n\tmovdqu 32(%1), %%xmm2\n\tmovdqu 48(%1), %%xmm3\n\t" \
