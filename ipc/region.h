@@ -113,18 +113,31 @@ class RegionReader {
   // Reads the jobs of the state table into `sink` and continues draining from a tail noted before. Events with a `rev` not above
   // what the table showed may follow: skip them. Used after open() (every job) and after `lapped` (every job whose slot was written since
   // this reader last read it, so that a resync costs what changed and a reader that is always too slow still sees every job's latest).
-  template <class Sink>
-  void resync(Sink&& sink) {
+  // `same` is told the other jobs that are in the table: a reader that keeps them must know that they still are.
+  template <class Sink, class Same>
+  void resync(Sink&& sink, Same&& same) {
     begin_resync();
     Event event;
-    for (uint32_t slot = 0; slot < slots(); ++slot)
-      if (slot_changed(slot) && read_slot(slot, event)) sink(static_cast<const Event&>(event));
+    for (uint32_t slot = 0; slot < slots(); ++slot) {
+      if (!slot_changed(slot)) {
+        if (const JobId* job = slot_job(slot)) same(*job);
+      } else if (read_slot(slot, event)) {
+        sink(static_cast<const Event&>(event));
+      }
+    }
+  }
+  template <class Sink>
+  void resync(Sink&& sink) {
+    resync(sink, [](const JobId&) {});
   }
   void begin_resync();
   [[nodiscard]] uint32_t slots() const;
   [[nodiscard]] bool slot_changed(uint32_t slot) const;  // since read_slot() last returned it
   // False: the slot is empty, or was rewritten too often while being read (its newest event then follows on the ring).
   [[nodiscard]] bool read_slot(uint32_t slot, Event& event);
+  [[nodiscard]] const JobId* slot_job(uint32_t slot) const;  // when read_slot() last returned it; null: it never did
+  // Jobs that ended may have lost their slots to others. While it is false, none has.
+  [[nodiscard]] bool table_is_full() const;
 
   // Asks for one doorbell at the next publish. False: something is there already, drain first.
   [[nodiscard]] bool arm();

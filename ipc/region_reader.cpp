@@ -25,6 +25,7 @@ struct RegionReader::Impl {
   bool corrupt = false;  // a slot held bytes that no engine writes
   Stats stats;
   std::vector<uint32_t> seen;                                            // each slot's sequence when it was last read
+  std::vector<JobId> jobs;                                               // and its job
   std::vector<uint64_t> batch = std::vector<uint64_t>(kBatchBytes / 8);  // private copies; 64-bit for their alignment
   uint32_t batch_at = 0, batch_end = 0;
   std::vector<uint64_t> slot_copy = std::vector<uint64_t>(JOBCAST_RECORD_BYTES_MAX / 8);
@@ -60,6 +61,7 @@ Result<RegionReader> RegionReader::open(Fd region, Fd block, Fd doorbell) {
   if (impl->membarrier && !membarrier_offered())
     return {Errc::internal, "membarrier(2) is refused here, though the engine was told that it works: attach without it"};
   impl->seen.resize(impl->lane.slots);
+  impl->jobs.resize(impl->lane.slots);
   impl->doorbell_fd = doorbell.get();
   impl->doorbell = std::move(doorbell);
   return RegionReader(std::move(impl));
@@ -114,9 +116,21 @@ bool RegionReader::read_slot(uint32_t slot, Event& event) {
     case JOBCAST_LANE_EMPTY:
     case JOBCAST_LANE_LAPPED: return false;
   }
-  my.seen[slot] = sequence;
   to_event(decoded, event);
+  my.seen[slot] = sequence;
+  my.jobs[slot] = event.job;
   return true;
+}
+
+const JobId* RegionReader::slot_job(uint32_t slot) const {
+  invariant(slot < impl_->lane.slots);
+  return impl_->seen[slot] != 0 ? &impl_->jobs[slot] : nullptr;
+}
+
+bool RegionReader::table_is_full() const {
+  // The writer takes fresh slots in their order, and none is ever free again. relaxed: whoever read a slot that changed its job has with it
+  // acquired the first use of the last one.
+  return load_relaxed(impl_->lane.sequences[impl_->lane.slots - 1]) != 0;
 }
 
 bool RegionReader::arm() {

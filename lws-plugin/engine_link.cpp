@@ -325,12 +325,8 @@ void EngineLink::drain() {
 
 void EngineLink::resync() {
   listener_.on_resync_begin();
-  uint32_t shown = 0;
-  reader_->resync([&](const Event& event) {
-    ++shown;
-    listener_.on_event(event);
-  });
-  listener_.on_resync_end(shown < reader_->slots());
+  reader_->resync([this](const Event& event) { listener_.on_event(event); }, [this](const JobId& job) { listener_.on_unchanged(job); });
+  listener_.on_resync_end(!reader_->table_is_full());
 }
 
 }  // namespace jobcast::plugin

@@ -30,6 +30,7 @@ class EngineLink {
     virtual void on_event(const Event& event) = 0;
     // Around on_event() for the whole state table. `complete`: nothing can have been missed that the table does not show.
     virtual void on_resync_begin() = 0;
+    virtual void on_unchanged(const JobId& job) = 0;  // within a resync: in the table, as it was at the last one
     virtual void on_resync_end(bool complete) = 0;
     virtual void on_attached() = 0;  // after the first resync of a connection
     virtual void on_lost() = 0;

@@ -291,6 +291,10 @@ void Hub::begin_resync() {
   ++resync_;
 }
 
+void Hub::still_there(const JobId& job) {
+  if (Topic* topic = known(job)) topic->resync = resync_;
+}
+
 std::vector<JobId> Hub::end_resync(bool complete, const Time& now) {
   resyncing_ = false;
   std::sort(arriving_.begin(), arriving_.end(), [](const Topic* a, const Topic* b) { return a->latest->rev < b->latest->rev; });

@@ -76,6 +76,7 @@ class Hub {
   // slot, so that no job can have ended unseen. Answers the followed jobs that should have been in the table and were not: get each from
   // the engine and hand it to fetched().
   void begin_resync();
+  void still_there(const JobId& job);  // in the table, and nothing of it is new
   [[nodiscard]] std::vector<JobId> end_resync(bool complete, const Time& now);
 
   // The engine is gone / back. While stale, snapshots are served as they are; sessions are told with `engine` {"stale":…}.

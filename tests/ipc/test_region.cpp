@@ -113,6 +113,25 @@ void a_second_resync_reads_only_what_changed(void**) {
   assert_int_equal(seen, 1);
 }
 
+void a_second_resync_names_the_jobs_that_did_not_change_and_knows_a_full_table(void**) {
+  auto writer = make({.ring_bytes = 65536, .slots = 16});
+  auto reader = attach(writer);
+  for (uint32_t number = 0; number < 15; ++number) publish(writer, number, number + 1);
+  reader.resync([](const Event&) {}, [](const JobId&) { fail(); });
+  assert_false(reader.table_is_full());
+  publish(writer, 15, 16, JobState::completed);
+  publish(writer, 16, 17);  // job 15 came and went
+  int changed = 0, same = 0;
+  reader.resync([&](const Event& event) { changed += event.job == job(16); },
+                [&](const JobId& id) {
+                  ++same;
+                  assert_true(id < job(15));
+                });
+  assert_int_equal(changed, 1);
+  assert_int_equal(same, 15);
+  assert_true(reader.table_is_full());
+}
+
 void an_armed_reader_is_rung_once_for_a_batch(void**) {
   for (const bool membarrier : {false, true}) {
     if (membarrier && !membarrier_offered()) continue;
@@ -326,6 +345,7 @@ int main() {
       cmocka_unit_test(one_drain_hands_out_at_most_sixteen),
       cmocka_unit_test(a_lapped_reader_says_so_and_resyncs_to_the_newest_state_of_every_job),
       cmocka_unit_test(a_second_resync_reads_only_what_changed),
+      cmocka_unit_test(a_second_resync_names_the_jobs_that_did_not_change_and_knows_a_full_table),
       cmocka_unit_test(an_armed_reader_is_rung_once_for_a_batch),
       cmocka_unit_test(a_batch_shows_every_event_on_the_ring_and_the_last_of_each_job_in_its_slot),
       cmocka_unit_test(a_batch_that_grows_too_long_is_shown_before_its_flush),

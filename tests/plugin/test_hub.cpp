@@ -395,6 +395,21 @@ void a_resync_that_may_have_gaps_sends_rooms_to_fetch_their_list(void** state) {
   assert_string_equal(c.read_one().data.c_str(), R"({"rev":10,"job":null})");
 }
 
+void a_job_whose_slot_did_not_change_is_neither_dropped_nor_asked_for(void** state) {
+  World& w = world_of(state);
+  Client& c = w.user("alice");
+  c.say("subscribe_job", job_data(1));
+  w.found(1, 10);
+  w.publish(2, 11);  // nobody follows it
+  (void)c.read();
+  w.hub->begin_resync();
+  w.hub->still_there(job(1));
+  w.hub->still_there(job(2));
+  assert_true(w.hub->end_resync(true, w.clock).empty());
+  assert_non_null(w.hub->find(job(2)).get());
+  assert_int_equal(c.read().size(), 0);
+}
+
 void a_fetched_job_is_not_news_to_the_room_until_the_lane_brings_it(void** state) {
   World& w = world_of(state);
   Client &c = w.user("alice"), &other = w.user("alice");
@@ -536,6 +551,7 @@ int main() {
       TEST(forgetting_delivers_what_was_not_read_and_ends_the_subscription),
       TEST(a_resync_tells_what_was_missed_and_names_what_is_missing),
       TEST(a_resync_that_may_have_gaps_sends_rooms_to_fetch_their_list),
+      TEST(a_job_whose_slot_did_not_change_is_neither_dropped_nor_asked_for),
       TEST(a_fetched_job_is_not_news_to_the_room_until_the_lane_brings_it),
       TEST(a_fetch_that_is_answered_twice_is_no_news),
       TEST(a_job_that_was_dropped_and_is_shown_by_a_resync_is_not_told_twice),
