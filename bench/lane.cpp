@@ -295,7 +295,7 @@ struct ResyncCase {
   const char* name;
   size_t snapshot_bytes;
 };
-constexpr ResyncCase kResyncs[] = {{"512 x 700 B", 700}, {"512 x 4 KiB", 4096}};
+constexpr ResyncCase kResyncs[] = {{"700 B in each slot", 700}, {"4 KiB in each slot", 4096}};
 
 }  // namespace
 

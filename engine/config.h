@@ -48,7 +48,7 @@ struct Config {
   std::vector<std::string> control_users, control_groups;
   int control_connections_max = 64;
   int64_t progress_interval_ms = 50;  // 1 … 60,000
-  uint32_t ring_bytes = 2 << 20, slots = 512, readers_max = 16;
+  uint32_t ring_bytes = 2 << 20, slots = 480, readers_max = 16;
   int64_t retain_count = 10'000;  // terminal jobs kept
   int64_t retain_ms = 7LL * 24 * 3600 * 1000;
   std::map<std::string, QueueConfig> queues;  // "default" always exists

@@ -36,7 +36,7 @@ constexpr uint32_t kNoSlot = 0xffffffff;
 
 struct RegionOptions {
   uint32_t ring_bytes = 2 << 20;  // power of two, 64 KiB … 64 MiB; at least slots × largest record, see docs/shared-memory.md
-  uint32_t slots = 512;           // jobs in the state table, 16 … 65,536
+  uint32_t slots = 480;           // jobs in the state table, 16 … 65,536; as many largest records as the ring holds
   uint32_t readers_max = 16;
   uint64_t first_position = 0;  // in units of 64 bytes; tests start just below 2^32
 };

@@ -43,11 +43,16 @@ static int attach(const char* path, int fds[3]) {
     char bytes[CMSG_SPACE(3 * sizeof(int))];
     struct cmsghdr aligned;
   } control;
-  struct iovec part = {answer, sizeof answer};
+  struct iovec part = {answer, sizeof answer - 1};
   struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
-  if (recvmsg(engine, &message, MSG_CMSG_CLOEXEC) <= 0) fail("the engine hung up");
+  const ssize_t received = recvmsg(engine, &message, MSG_CMSG_CLOEXEC);
+  if (received <= 0) fail("the engine hung up");
+  answer[received] = 0;
   const struct cmsghdr* head = CMSG_FIRSTHDR(&message);
-  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(3 * sizeof(int))) fail("the engine refused to attach us");
+  if (!head || head->cmsg_type != SCM_RIGHTS || head->cmsg_len != CMSG_LEN(3 * sizeof(int))) {
+    fprintf(stderr, "lane-reader: the engine refused to attach us: %s", answer);
+    exit(1);
+  }
   memcpy(fds, CMSG_DATA(head), 3 * sizeof(int));
   return engine; /* the attachment ends with this connection */
 }
