@@ -159,11 +159,15 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
       row[i] = printable(row[i], look.utf8);
       widths[i] = std::max(widths[i], width_of(row[i]));
     }
+  // A column whose own name is cut says nothing.
+  size_t columns = 0;
+  for (int at = 0; columns < header.size() && (columns == 0 || at + width_of(header[columns]) <= look.columns); ++columns)
+    at += widths[columns] + 2;
   const auto line = [&](const std::vector<std::string>& row) {
     std::string out;
-    for (size_t i = 0; i < row.size(); ++i) {
+    for (size_t i = 0; i < columns; ++i) {
       out += row[i];
-      if (i + 1 < row.size()) out.append(static_cast<size_t>(widths[i] - width_of(row[i])) + 2, ' ');
+      if (i + 1 < columns) out.append(static_cast<size_t>(widths[i] - width_of(row[i])) + 2, ' ');
     }
     return cut(out, look.columns, look.utf8);
   };

@@ -175,6 +175,15 @@ void a_table_is_cut_at_the_edge(void**) {
   assert_string_equal(table({"ID", "NAME"}, {{"1", "short"}, {"22", "a long name"}}, look).c_str(), "ID  NAME\n1   short\n22  a long ~\n");
 }
 
+void a_column_without_room_for_its_name_is_left_out(void**) {
+  Look look = kAscii;
+  look.columns = 9;
+  const auto of = [&] { return table({"ID", "NAME", "AGE"}, {{"1", "short", "5 s"}, {"22", "long", "12 s"}}, look); };
+  assert_string_equal(of().c_str(), "ID  NAME\n1   short\n22  long\n");
+  look.columns = 14;
+  assert_string_equal(of().c_str(), "ID  NAME   AGE\n1   short  5 s\n22  long   12~\n");
+}
+
 }  // namespace
 
 int main() {
@@ -196,6 +205,7 @@ int main() {
       cmocka_unit_test(durations_and_amounts_are_short),
       cmocka_unit_test(times_and_spans_are_read),
       cmocka_unit_test(a_table_is_cut_at_the_edge),
+      cmocka_unit_test(a_column_without_room_for_its_name_is_left_out),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
