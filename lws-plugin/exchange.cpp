@@ -1,5 +1,7 @@
 #include "lws-plugin/exchange.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <array>
 
@@ -46,13 +48,24 @@ int Exchange::on_request() {
     if (*length > 0 || request.method == Method::post) {
       body_pending_ = true;
       set_deadline(lws_usec_t{vhost.options.body_time_ms} * 1000);
-      return 0;
+      return *length > 0 ? tell_to_continue() : 0;
     }
   } else if (posts) {
     close_after_ = true;  // no length: no body, yet lws waits for one
   }
   dispatch();
   return 0;
+}
+
+// RFC 9110 §10.1.1: who asked for it sends no body before.
+int Exchange::tell_to_continue() {
+  if (strcasecmp(request.expect.c_str(), "100-continue") != 0) return 0;
+  std::string& out = vhost.scratch;
+  out.assign(LWS_PRE, '\0');
+  out.append("HTTP/1.1 100 Continue\r\n\r\n");
+  const size_t length = out.size() - LWS_PRE;
+  vhost.counters.bytes_sent += length;
+  return lws_write(wsi_, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, length, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
 }
 
 int Exchange::refuse_unread(HttpResponse response) {
@@ -120,7 +133,8 @@ int Exchange::rest() {
     case Buffered::unclear: set_deadline(kPipelinedLookUs); return 0;
     case Buffered::yes: break;
   }
-  if (state_ == State::streaming || gave_up_) return -1;
+  if (state_ == State::streaming) return -1;
+  if (gave_up_) return lws_now_usecs() < deadline_us_ ? 0 : -1;
   if (holder_) {
     holder_->give_up();
   } else {

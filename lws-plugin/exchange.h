@@ -67,6 +67,7 @@ class Exchange {
   enum class State : uint8_t { body, waiting, answering, streaming, discarding };
 
   void read_request();
+  [[nodiscard]] int tell_to_continue();
   [[nodiscard]] int refuse_unread(HttpResponse response);
   void dispatch();
   void set_deadline(lws_usec_t us);

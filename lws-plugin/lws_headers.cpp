@@ -70,7 +70,7 @@ void read_http_request(lws* wsi, HttpRequest& request) {
     const int length = lws_hdr_copy_fragment(wsi, pair.data(), static_cast<int>(pair.size()), WSI_TOKEN_HTTP_URI_ARGS, n);
     if (length < 0) break;
     pair.resize(static_cast<size_t>(length));
-    if (pair.empty()) continue;
+    if (pair.empty() || pair == "/") continue;  // "/": what lws makes of nothing behind the last ? or &
     const size_t equals = std::min(pair.find('='), pair.size());
     request.query.emplace_back(pair.substr(0, equals), equals < pair.size() ? pair.substr(equals + 1) : "");
   }
@@ -81,6 +81,7 @@ void read_http_request(lws* wsi, HttpRequest& request) {
   request.content_type = header(wsi, WSI_TOKEN_HTTP_CONTENT_TYPE);
   request.content_length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
   request.transfer_encoding = header(wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING);
+  if (header(wsi, WSI_TOKEN_HTTP) == "HTTP/1.1") request.expect = header(wsi, WSI_TOKEN_HTTP_EXPECT);
   request.if_none_match = header(wsi, WSI_TOKEN_HTTP_IF_NONE_MATCH);
   request.accept = header(wsi, WSI_TOKEN_HTTP_ACCEPT);
   request.request_headers = header(wsi, WSI_TOKEN_HTTP_AC_REQUEST_HEADERS);

@@ -7,6 +7,7 @@
 #include "lws-plugin/frames.h"
 #include "lws-plugin/kernel_queue.h"
 #include "lws-plugin/lws_headers.h"
+#include "lws-plugin/routes/http.h"
 
 namespace jobcast::plugin {
 namespace {
@@ -79,8 +80,7 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
     if (!credential) {
       delete connection;
       if (who) return no(problem({Errc::full, "too many come at once: try again later", {}}));
-      return no(who.error().code == Errc::unauthorized ? problem(401, "unauthorized", who.error().detail).with("www-authenticate", "Bearer")
-                                                       : problem(who.error()));
+      return no(who.error().code == Errc::unauthorized ? unauthorized(request, who.error().detail) : problem(who.error()));
     }
     connection->credential_ = std::move(*credential);
   }

@@ -99,6 +99,28 @@ class Http(unittest.TestCase):
         cancel = self.head("POST", f"/jobcast/v1/jobs/{job}/cancel", "Content-Length: 0")
         self.assertIn(responses(self.host.raw(cancel + cancel, 1))[0][0], (200,))
 
+    def test_three_pipelined_requests_for_the_engine_are_all_answered(self):
+        for path in ("/jobcast/v1/queues", "/jobcast/v1/jobs?limit=1"):
+            found = responses(self.host.raw(self.head("GET", path) * 5, 1))
+            self.assertEqual([status for status, _, _ in found], [200] * 5, path)
+
+    def test_who_expects_a_100_before_the_body_is_told_to_continue(self):
+        head = self.head("POST", "/jobcast/v1/jobs", "Content-Type: application/json", "Content-Length: 17", "Expect: 100-continue")
+        with self.host.connect() as connection:
+            connection.settimeout(3)
+            connection.sendall(head)
+            self.assertEqual(connection.recv(4096), b"HTTP/1.1 100 Continue\r\n\r\n")
+            connection.sendall(b'{"kind":"puppet"}')
+            self.assertTrue(connection.recv(4096).startswith(b"HTTP/1.1 201"))
+        old = self.host.raw(head.replace(b"HTTP/1.1", b"HTTP/1.0") + b'{"kind":"puppet"}', 1)
+        self.assertRegex(old, rb"^HTTP/1\.\d 201")
+        late = self.host.raw(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 999999", "Expect: 100-continue"), 1)
+        self.assertTrue(late.startswith(b"HTTP/1.1 413"), late)
+
+    def test_empty_query_and_trailing_ampersand_name_no_parameter(self):
+        for query in ("?", "?limit=1&", "?&limit=1", "?limit=1&&kind=puppet"):
+            self.assertEqual(self.host.get("/jobcast/v1/jobs" + query)[0], 200, query)
+
     def test_body_pipelined_behind_another_request_ends_the_connection_unlooked_at(self):
         # lws 4.1 reads such a body from the wrong place and then loops for ever.
         post = self.head("POST", "/jobcast/v1/jobs", "Content-Type: application/json", "Content-Length: 17") + b'{"kind":"puppet"}'

@@ -62,7 +62,9 @@ class Upgrades(unittest.TestCase):
     def test_bearer_at_the_upgrade_authenticates(self):
         with Ws(self.host, headers={"Authorization": "Bearer " + self.host.token}) as ws:
             self.assertEqual(ws.next("authenticated")["data"]["user_id"], "alice")
-        self.assertEqual(self.status(headers={"Authorization": "Bearer x.y.z"}), 401)
+        with Ws(self.host, timeout=3, headers={"Authorization": "Bearer x.y.z"}) as ws:
+            self.assertEqual(ws.status, 401)
+            self.assertIn('www-authenticate: bearer realm="jobcast", error="invalid_token"', ws.head.lower())
 
     def test_cookie_at_the_upgrade_authenticates_for_our_own_page_only(self):
         cookie = {"Cookie": "jobcast_token=" + self.host.token}
