@@ -106,8 +106,8 @@ Result<void> Server::start() {
   limit_descriptors(config_.descriptors_max);
   lws_set_log_level(LLL_ERR | (log::enabled(log::Level::info) ? LLL_WARN | LLL_NOTICE : 0), log_of_lws);
   lws_context_creation_info info{};
-  info.options =
-      LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN | LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME;
+  info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_UV_NO_SIGSEGV_SIGFPE_SPIN |
+                 LWS_SERVER_OPTION_SKIP_SERVER_CANONICAL_NAME | LWS_SERVER_OPTION_VALIDATE_UTF8;  // as lwsws does
   if (config_.loop == "libuv") info.options |= LWS_SERVER_OPTION_LIBUV;
   if (config_.ssl) info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
   info.port = CONTEXT_PORT_NO_LISTEN;
