@@ -59,13 +59,7 @@ int Exchange::on_request() {
 
 // RFC 9110 §10.1.1: who asked for it sends no body before.
 int Exchange::tell_to_continue() {
-  if (strcasecmp(request.expect.c_str(), "100-continue") != 0) return 0;
-  std::string& out = vhost.scratch;
-  out.assign(LWS_PRE, '\0');
-  out.append("HTTP/1.1 100 Continue\r\n\r\n");
-  const size_t length = out.size() - LWS_PRE;
-  vhost.counters.bytes_sent += length;
-  return lws_write(wsi_, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, length, LWS_WRITE_HTTP_HEADERS) < 0 ? -1 : 0;
+  return strcasecmp(request.expect.c_str(), "100-continue") == 0 ? write("HTTP/1.1 100 Continue\r\n\r\n") : 0;
 }
 
 int Exchange::refuse_unread(HttpResponse response) {

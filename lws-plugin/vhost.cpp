@@ -17,7 +17,7 @@ namespace jobcast::plugin {
 namespace {
 
 constexpr int64_t kHeldLookUs = 250'000;
-constexpr uint32_t kSocketsLookMaxS = 4;
+constexpr int64_t kSocketsLookMaxUs = 4'000'000;
 constexpr int64_t kReloadLookUs = 2'000'000;
 constexpr size_t kFetchesAtOnce = 64;
 constexpr size_t kOwnersMax = 65'536;
@@ -175,7 +175,7 @@ void Vhost::opened(WsConnection& connection) {
 }
 
 int64_t Vhost::sockets_look_us() const {
-  return int64_t{std::min({options.ping_interval_s, options.ping_timeout_s, kSocketsLookMaxS * 4})} * 250'000;
+  return std::min(int64_t{std::min(options.ping_interval_s, options.ping_timeout_s)} * 250'000, kSocketsLookMaxUs);
 }
 
 void Vhost::closed(WsConnection& connection) { sockets_.erase(&connection); }
