@@ -37,6 +37,8 @@ class Daemon {
 
   [[nodiscard]] const std::string& dir() const { return dir_; }
   [[nodiscard]] std::string file(const std::string& name) const { return dir_ + "/" + name; }
+  // What a submit adds for a job that waits for this file.
+  [[nodiscard]] std::string gate(const std::string& name) const { return R"(,"args":{"file":")" + file(name) + R"("})"; }
   [[nodiscard]] std::string socket() const { return dir_ + "/engine.sock"; }
   [[nodiscard]] std::string stderr_text() const;
   // For a test that takes the disk away: what the engine logs comes through a pipe, which stderr_text() empties.
@@ -95,5 +97,8 @@ class Watcher {
   RegionReader reader_;
   std::vector<Seen> seen_;
 };
+
+// The params of a method about one job.
+inline std::string with_id(const std::string& id, const std::string& more = {}) { return R"({"job_id":")" + id + "\"" + more + "}"; }
 
 }  // namespace jobcast::test

@@ -72,11 +72,10 @@ int stop_daemon(void**) {
   return 0;
 }
 
-std::string gate(const std::string& name) { return R"(,"args":{"file":")" + daemon->file(name) + R"("})"; }
 void restart() { assert_true(daemon->start()); }
 
 void a_running_job_is_lost_once_and_its_process_is_ended(void**) {
-  const std::string once = daemon->submit("wait", gate("never")), again = daemon->submit("lasting", gate("again"));
+  const std::string once = daemon->submit("wait", daemon->gate("never")), again = daemon->submit("lasting", daemon->gate("again"));
   daemon->until(once, "running");
   const Json before = daemon->until(again, "running");
   daemon->kill_hard();
@@ -96,7 +95,7 @@ void a_running_job_is_lost_once_and_its_process_is_ended(void**) {
 }
 
 void a_job_that_takes_its_engine_down_is_given_up(void**) {
-  const std::string id = daemon->submit("lasting", gate("poison") + R"(,"max_attempts":3)");
+  const std::string id = daemon->submit("lasting", daemon->gate("poison") + R"(,"max_attempts":3)");
   for (int crash = 0; crash < 3; ++crash) {
     until("the next attempt runs", [&] {
       const Json job = daemon->job(id);
@@ -119,7 +118,7 @@ void a_cancelled_job_is_cancelled_even_so(void**) {
 }
 
 void what_waits_goes_on_waiting(void**) {
-  const std::string first = daemon->submit("wait", gate("first") + R"(,"queue":"one")");
+  const std::string first = daemon->submit("wait", daemon->gate("first") + R"(,"queue":"one")");
   const std::string second = daemon->submit("echo", R"(,"queue":"one")");
   const std::string backoff = daemon->submit("later");
   const std::string scheduled = daemon->submit("echo", R"(,"run_at_ms":)" + std::to_string(now().unix_ms + 3'600'000));
@@ -136,7 +135,7 @@ void what_waits_goes_on_waiting(void**) {
 void a_reader_sees_the_end_of_file_and_attaches_to_a_new_epoch(void**) {
   const std::string over = daemon->submit("echo");
   daemon->until(over, "completed");
-  const std::string running = daemon->submit("wait", gate("epoch"));
+  const std::string running = daemon->submit("wait", daemon->gate("epoch"));
   daemon->until(running, "running");
   Watcher before(*daemon);
   const std::vector<Seen> table = before.table();
@@ -161,7 +160,7 @@ void a_reader_sees_the_end_of_file_and_attaches_to_a_new_epoch(void**) {
 
 void progress_that_was_shown_is_not_taken_back(void**) {
   Memory memory;
-  const std::string id = daemon->submit("percent", gate("shown"));
+  const std::string id = daemon->submit("percent", daemon->gate("shown"));
   {
     Watcher watcher(*daemon);
     until("progress", [&] {
@@ -213,7 +212,8 @@ void nothing_is_lost_or_taken_back_over_many_crashes(void**) {
       }
       static constexpr const char* kKindsOfIt[] = {"echo", "flaky", "fail", "lasting", "percent"};
       for (unsigned n = 0; daemon->connected() && n < 200; ++n) {
-        const std::string params = std::string(R"({"kind":")") + kKindsOfIt[random() % 5] + R"(","owner":"alice")" + gate("go") + "}";
+        const std::string params =
+            std::string(R"({"kind":")") + kKindsOfIt[random() % 5] + R"(","owner":"alice")" + daemon->gate("go") + "}";
         if (const auto id = call("job.submit", params)) acknowledged.push_back(*id);
         if (!acknowledged.empty() && random() % 4 == 0)
           (void)call("job.cancel", R"({"job_id":")" + acknowledged[random() % acknowledged.size()] + "\"}");

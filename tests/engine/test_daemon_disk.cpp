@@ -27,9 +27,6 @@ int stop_daemon(void**) {
   return 0;
 }
 
-std::string gate(const std::string& name) { return R"(,"args":{"file":")" + daemon->file(name) + R"("})"; }
-std::string with_id(const std::string& id) { return R"({"job_id":")" + id + "\"}"; }
-
 void disk_takes(rlim_t bytes) {
   rlimit limit{};
   assert_int_equal(prlimit(daemon->pid(), RLIMIT_FSIZE, nullptr, &limit), 0);
@@ -40,7 +37,7 @@ void disk_takes(rlim_t bytes) {
 bool said(const char* what) { return daemon->stderr_text().find(what) != std::string::npos; }
 
 void nothing_is_shown_that_the_disk_did_not_take_and_nothing_is_lost(void**) {
-  const std::string running = daemon->submit("wait", gate("go")), failed = daemon->submit("fail");
+  const std::string running = daemon->submit("wait", daemon->gate("go")), failed = daemon->submit("fail");
   daemon->until(running, "running");
   daemon->until(failed, "failed");
   Watcher watcher(*daemon);
@@ -74,7 +71,7 @@ void nothing_is_shown_that_the_disk_did_not_take_and_nothing_is_lost(void**) {
 }
 
 void progress_goes_on_without_the_disk(void**) {
-  const std::string id = daemon->submit("percent", gate("go"));
+  const std::string id = daemon->submit("percent", daemon->gate("go"));
   daemon->until(id, "running");
   Watcher watcher(*daemon);
   const auto percent = [&] { return daemon->job(id).view().get("progress").get("percent").number().value_or(0); };
@@ -88,7 +85,7 @@ void progress_goes_on_without_the_disk(void**) {
 }
 
 void a_job_starts_once_its_proof_is_written(void**) {
-  const std::string first = daemon->submit("wait", gate("first") + R"(,"queue":"one")"),
+  const std::string first = daemon->submit("wait", daemon->gate("first") + R"(,"queue":"one")"),
                     second = daemon->submit("words", R"(,"queue":"one","args":{"format":"x"})");
   daemon->until(first, "running");
   // The write-ahead log grows past a mebibyte, so that the limit leaves room for what a start makes in memory.
@@ -104,7 +101,7 @@ void a_job_starts_once_its_proof_is_written(void**) {
 }
 
 void a_stop_does_not_wait_for_a_disk_for_ever(void**) {
-  const std::string id = daemon->submit("wait", gate("never"));
+  const std::string id = daemon->submit("wait", daemon->gate("never"));
   daemon->until(id, "running");
   disk_takes(1);
   kill(daemon->pid(), SIGTERM);

@@ -32,8 +32,6 @@ int stop_daemon(void**) {
   return status;
 }
 
-std::string gate(const std::string& name) { return R"(,"args":{"file":")" + daemon->file(name) + R"("})"; }
-std::string with_id(const std::string& id, const std::string& more = {}) { return R"({"job_id":")" + id + "\"" + more + "}"; }
 std::string text(JsonView view) { return std::string(view.string().value_or("(no string)")); }
 
 void a_job_runs_and_keeps_its_result_and_log(void**) {
@@ -130,7 +128,7 @@ void an_absent_job_is_not_found(void**) {
 }
 
 void another_owners_job_looks_absent_running_or_over(void**) {
-  const std::string over = daemon->submit("echo"), running = daemon->submit("wait", gate("other"));
+  const std::string over = daemon->submit("echo"), running = daemon->submit("wait", daemon->gate("other"));
   daemon->until(over, "completed");
   daemon->until(running, "running");
   for (const std::string& id : {over, running})
@@ -152,7 +150,7 @@ void the_list_is_newest_first_filtered_and_paged(void**) {
   std::vector<std::string> ids;
   for (int i = 0; i < 7; ++i) ids.push_back(daemon->submit("echo", i % 2 ? R"(,"queue":"one")" : ""));
   for (const auto& id : ids) daemon->until(id, "completed");
-  const std::string running = daemon->submit("wait", gate("list"));
+  const std::string running = daemon->submit("wait", daemon->gate("list"));
   daemon->until(running, "running");
   ids.push_back(running);
 
@@ -179,8 +177,8 @@ void the_list_is_newest_first_filtered_and_paged(void**) {
 }
 
 void a_waiting_job_is_cancelled_at_once(void**) {
-  const std::string first = daemon->submit("wait", gate("cancel") + R"(,"queue":"one")");
-  const std::string waiting = daemon->submit("wait", gate("cancel") + R"(,"queue":"one")");
+  const std::string first = daemon->submit("wait", daemon->gate("cancel") + R"(,"queue":"one")");
+  const std::string waiting = daemon->submit("wait", daemon->gate("cancel") + R"(,"queue":"one")");
   daemon->until(first, "running");
   const Json queued = daemon->job(waiting);
   assert_string_equal(text(queued.view().get("waiting").get("why")).c_str(), "queue_full");
@@ -198,7 +196,7 @@ void a_waiting_job_is_cancelled_at_once(void**) {
 }
 
 void a_running_job_is_cancelled_by_the_ladder(void**) {
-  const std::string id = daemon->submit("wait", gate("never"));
+  const std::string id = daemon->submit("wait", daemon->gate("never"));
   daemon->until(id, "running");
   const Json asked = daemon->result("job.cancel", with_id(id, R"(,"owner":"alice","by":"alice")"));
   assert_false(asked.view().get("job").get("cancel").is_null());
@@ -282,7 +280,7 @@ void a_unique_key_answers_the_job_that_is_not_over(void**) {
 
 void a_queue_runs_as_many_as_it_says_and_higher_priorities_first(void**) {
   Watcher watcher(*daemon);
-  const std::string first = daemon->submit("wait", gate("order") + R"(,"queue":"one")");
+  const std::string first = daemon->submit("wait", daemon->gate("order") + R"(,"queue":"one")");
   const std::string low = daemon->submit("echo", R"(,"queue":"one","priority":-5)");
   const std::string high = daemon->submit("echo", R"(,"queue":"one","priority":9)");
   const std::string middle = daemon->submit("echo", R"(,"queue":"one")");
@@ -311,7 +309,7 @@ void a_queue_runs_as_many_as_it_says_and_higher_priorities_first(void**) {
 void a_full_queue_refuses(void**) {
   std::vector<std::string> ids;
   for (int i = 0; i < 3; ++i) {
-    ids.push_back(daemon->submit("wait", gate("full") + R"(,"queue":"tiny")"));
+    ids.push_back(daemon->submit("wait", daemon->gate("full") + R"(,"queue":"tiny")"));
     if (i == 0) daemon->until(ids[0], "running");
   }
   const Error full = daemon->error("job.submit", R"({"kind":"wait","owner":"alice","queue":"tiny","args":{"file":"x"}})");
@@ -321,9 +319,9 @@ void a_full_queue_refuses(void**) {
 }
 
 void the_place_in_the_queue_is_kept_true(void**) {
-  const std::string first = daemon->submit("wait", gate("place1") + R"(,"queue":"one")");
-  const std::string second = daemon->submit("wait", gate("place2") + R"(,"queue":"one")");
-  const std::string third = daemon->submit("wait", gate("place2") + R"(,"queue":"one")");
+  const std::string first = daemon->submit("wait", daemon->gate("place1") + R"(,"queue":"one")");
+  const std::string second = daemon->submit("wait", daemon->gate("place2") + R"(,"queue":"one")");
+  const std::string third = daemon->submit("wait", daemon->gate("place2") + R"(,"queue":"one")");
   assert_int_equal(*daemon->job(third).view().get("waiting").get("position").integer(), 2);
   daemon->touch("place1");
   until("the third is the next", [&] { return daemon->job(third).view().get("waiting").get("position").integer() == 1; });
@@ -333,7 +331,7 @@ void the_place_in_the_queue_is_kept_true(void**) {
 
 void a_reader_sees_every_change_in_order_with_the_bytes_of_the_answers(void**) {
   Watcher watcher(*daemon);
-  const std::string id = daemon->submit("percent", gate("percent"));
+  const std::string id = daemon->submit("percent", daemon->gate("percent"));
   until("progress", [&] { return daemon->job(id).view().get("progress").get("percent").number().value_or(0) > 0; });
   const std::string get = daemon->raw("job.get", with_id(id));
   daemon->touch("percent");

@@ -74,8 +74,6 @@ void ends_with(const std::vector<std::string>& words, int status, const char* sa
     fail_msg("status %d instead of %d, said: %s", ran.status, status, ran.out.c_str());
 }
 
-std::string gate(const std::string& name) { return R"(,"args":{"file":")" + daemon->file(name) + R"("})"; }
-
 std::string status_line(pid_t pid, const char* key) {
   std::ifstream in("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(in, line);)
@@ -135,7 +133,7 @@ void only_a_dead_sockets_file_is_replaced(void**) {
 
 void a_clean_stop_puts_running_jobs_back_without_charging_the_attempt(void**) {
   assert_true(daemon->start());
-  const std::string job = daemon->submit("wait", gate("go")),
+  const std::string job = daemon->submit("wait", daemon->gate("go")),
                     queued = daemon->submit("echo", R"(,"run_at_ms":)" + std::to_string(now().unix_ms + 3'600'000));
   daemon->until(job, "running");
   const int64_t rev = *daemon->job(job).view().get("rev").integer();
