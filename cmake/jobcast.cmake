@@ -1,12 +1,5 @@
-# What every target of the house shares: warnings, sanitizers, the libraries found by name, and how a test is declared.
+# What every target of the house shares: warnings, sanitizers, and how a test is declared. Each room looks for its own libraries.
 find_package(PkgConfig REQUIRED)
-find_package(Threads REQUIRED)
-find_package(OpenSSL REQUIRED)
-pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
-pkg_check_modules(LIBJWT REQUIRED IMPORTED_TARGET libjwt)
-pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
-pkg_check_modules(LWS REQUIRED IMPORTED_TARGET libwebsockets)
-pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
 add_library(jobcast_options INTERFACE)
 target_compile_options(jobcast_options INTERFACE
