@@ -42,7 +42,7 @@ button:hover { border-color: var(--accent); } button:focus-visible { outline: 2p
 
 const BADGES = {closed: 'Not connected', connecting: 'Connecting…', live: 'Live', polling: 'Polling', offline: 'Offline', unauthorized: 'Signed out'};
 const WAITING = {queue_full: 'waiting for a place', owner_limit: 'your limit is reached', paused: 'queue is paused', run_at: 'scheduled for later',
-                 dependency: 'waiting for another job', backoff: 'waiting to try again'};
+                 no_resources: 'waiting for the machine to have room', dependency: 'waiting for another job', backoff: 'waiting to try again'};
 
 /** 33 → "33 ms", 9500 → "10 s", 125000 → "2 min 5 s". */
 export function duration(ms) {

@@ -66,7 +66,9 @@ Outcome outcome_of(const Ending& ending, const KindConfig& kind) {
   Outcome outcome;
   if (ending.spawn_fault) {
     outcome.reason = Reason::spawn_error;
-    outcome.error = *ending.spawn_fault;
+    outcome.error = ending.spawn_fault->text;
+    // A program that the kind gives too little memory to be loaded fails for that at every start.
+    outcome.lack = ending.spawn_fault->lack && kind.address_space_bytes_max == 0;
   } else if (ending.signal != 0) {
     judge_signal(outcome, ending, kind);
   } else {

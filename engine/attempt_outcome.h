@@ -8,13 +8,14 @@
 #include "engine/cancel_ladder.h"
 #include "engine/config.h"
 #include "engine/launcher.h"
+#include "engine/spawn.h"
 
 namespace jobcast::engine {
 
 struct Ending {
-  std::optional<std::string> spawn_fault;  // the program never ran
-  int exit_code = 0;                       // of a process that exited
-  int signal = 0;                          // that ended it, or 0
+  std::optional<SpawnFault> spawn_fault;  // the program never ran
+  int exit_code = 0;                      // of a process that exited
+  int signal = 0;                         // that ended it, or 0
   CancelLadder::Rung rung = CancelLadder::Rung::running;
   Reason asked_because = Reason::none;  // user, timeout: what brought the ladder up
   bool out_of_memory = false;           // the kernel's OOM killer was at work in its control group meanwhile

@@ -76,6 +76,7 @@ Result<void> AttemptProcess::spawn(const Job& job) {
   const auto ends = latch_.take_child_ends();
 
   cgroup_ = Cgroup::create(around_.cgroup_parent, Orphans::cgroup_name(job.id, job.fence));
+  if (!cgroup_ && !around_.cgroup_parent.empty() && is_lack(errno)) return failed("cannot make the control group of a job");
   SpawnPlan plan;
   plan.argv = std::move(*argv);
   plan.environment = program_environment(kind_, job);

@@ -39,16 +39,21 @@ unsigned processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
-void check_program(Fields& in, const std::vector<std::string>& argv) {
-  if (argv.empty()) return in.fail("argv", "is required: the program's absolute path, then its arguments");
+// Returns what of it is missing on this machine, or "".
+std::string check_program(Fields& in, const std::vector<std::string>& argv) {
+  if (argv.empty()) {
+    in.fail("argv", "is required: the program's absolute path, then its arguments");
+    return "";
+  }
   const std::string& program = argv.front();
   struct stat info {};
   if (!program.starts_with('/'))
     in.fail("argv", "must begin with an absolute path, not \"" + program + "\" (no shell and no PATH is asked)");
   else if (stat(program.c_str(), &info) != 0)
-    in.fail("argv", "names a program that does not exist: " + program);
+    return in.path("argv") + " names a program that does not exist: " + program;
   else if (!S_ISREG(info.st_mode) || access(program.c_str(), X_OK) != 0)
-    in.fail("argv", "names what cannot be executed: " + program + " (chmod +x, and mind the user that the engine runs as)");
+    return in.path("argv") + " names what cannot be executed: " + program + " (chmod +x, and mind the user that the engine runs as)";
+  return "";
 }
 
 void read_environment(Fields& in, KindConfig& kind) {
@@ -84,7 +89,7 @@ Result<KindConfig> read_kind(const std::string& name, JsonView object, const std
   kind.name = name;
   Fields in(object, "kinds." + name);
   kind.argv = in.strings("argv", 256);
-  check_program(in, kind.argv);
+  kind.missing = check_program(in, kind.argv);
   kind.argv_from_args = in.strings("argv_from_args", 64, 128);
   kind.queue = in.string("queue", kind.queue, 64);
   if (!queues.contains(kind.queue)) {
@@ -101,8 +106,8 @@ Result<KindConfig> read_kind(const std::string& name, JsonView object, const std
   read_environment(in, kind);
   kind.working_dir = absolute_path(in, "working_dir", kind.working_dir);
   struct stat info {};
-  if (stat(kind.working_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
-    in.fail("working_dir", "is no directory: " + kind.working_dir + " (create it first)");
+  if (kind.missing.empty() && (stat(kind.working_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)))
+    kind.missing = in.path("working_dir") + " is no directory: " + kind.working_dir + " (create it first)";
   kind.threads = static_cast<unsigned>(in.integer("threads", kind.threads, 0, 1024));
   if (kind.threads == 0) kind.threads = processors();
   kind.log_bytes_max = in.integer("log_bytes_max", kind.log_bytes_max, 0, 1LL << 30);
@@ -183,6 +188,14 @@ Result<Config> read_config(const std::string& path) {
   if (!document) return document.error();
   auto config = read(document->view());
   if (!config) return {config.error().code, path + ": " + config.error().detail, config.error().field};
+  return config;
+}
+
+Result<Config> check_config(const std::string& path) {
+  auto config = read_config(path);
+  if (config)
+    for (const auto& [name, kind] : config->kinds)
+      if (!kind.missing.empty()) return {Errc::invalid, path + ": " + kind.missing, kind.missing.substr(0, kind.missing.find(' '))};
   return config;
 }
 

@@ -28,6 +28,7 @@ struct KindConfig {
   std::vector<std::string> env_allow;                 // copied from the engine's own environment
   std::map<std::string, std::string> env_set;
   std::string working_dir = "/";
+  std::string missing;   // what its jobs need and the machine does not have, in words; "": nothing
   unsigned threads = 1;  // JOBCAST_THREADS; 0 in the file: all processors
   int64_t log_bytes_max = 1 << 20;
   int64_t log_bytes_per_second_max = 1 << 20;
@@ -55,7 +56,10 @@ struct Config {
   std::map<std::string, KindConfig> kinds;
 };
 
-// Errors name file, field and remedy. Also checks that programs exist, queues are known, and paths are absolute.
+// Errors name file, field and remedy. Also checks that queues are known and paths are absolute. A program or a working directory that
+// is not there is no error of the file: it may come and go while the engine runs, and KindConfig::missing says so.
 [[nodiscard]] Result<Config> read_config(const std::string& path);
+// As read_config(), for whoever wrote the file: what is missing on this machine is an error too.
+[[nodiscard]] Result<Config> check_config(const std::string& path);
 
 }  // namespace jobcast::engine

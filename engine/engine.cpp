@@ -14,9 +14,8 @@ namespace {
 constexpr int64_t kRewriteMs = 1000;        // after a failed write
 constexpr int64_t kStoreProgressMs = 1000;  // of one job, at most so often
 constexpr int64_t kRefreshWaitingMs = 1000;
-constexpr size_t kRefreshMax = 32;   // places at the head of each queue that are kept current
-constexpr unsigned kStartsMax = 16;  // a turn: a fork costs about as much as a hundred requests
-constexpr size_t kDueMax = 256;      // a turn
+constexpr size_t kRefreshMax = 32;  // places at the head of each queue that are kept current
+constexpr size_t kDueMax = 256;     // a turn
 constexpr int64_t kRetainSoonMs = 60'000, kRetainIdleMs = 3'600'000;
 constexpr int64_t kDueTimerMsMax = 60'000;  // the wall clock may be set meanwhile
 constexpr int64_t kCutMs = 500;             // of kStopMsMax, for killing and writing what the ladder did not end
@@ -90,7 +89,8 @@ void Engine::committed(const Change& change, const Result<void>& done) {
     not_written(live, done.error());
     return publish_held();
   }
-  live.unwritten = live.revived = false;
+  if (std::exchange(live.unwritten, false)) --unwritten_;
+  live.revived = false;
   live.snapshot = change.snapshot;
   publisher_.publish({change.id, change.rev, change.state, true, live.job.owner, live.snapshot});
   if (live.gate && live.job.state == JobState::running) {
@@ -125,7 +125,8 @@ void Engine::not_written(Live& live, const Error& why) {
     answer({Errc::internal, "the change could not be stored; the engine's log says why"});
   if (live.in_flight > 0) return;
   if (!live.revived) {
-    live.unwritten = true;
+    if (!std::exchange(live.unwritten, true)) ++unwritten_;
+    if (live.gate) hold_starts(why.detail);  // what waits at its gate is enough
     loop_.after_ms(kRewriteMs, [this, id = live.job.id] {
       Live* again = find(id);
       if (again && again->in_flight == 0) commit(*again);
@@ -236,7 +237,9 @@ void Engine::on_finished(const JobId& id, uint64_t fence, const Outcome& outcome
   ended.exit_code = outcome.exit_code;
   ended.error = outcome.error;
   ended.result_json = outcome.result_json;
-  must(*live, outcome.success ? On::succeed : stopping_ ? On::drain : On::fail, ended);
+  const bool not_begun = outcome.lack && !outcome.success;
+  if (not_begun) hold_starts(outcome.error);
+  must(*live, outcome.success ? On::succeed : stopping_ || not_begun ? On::drain : On::fail, ended);
   commit(*live);
 }
 
@@ -259,38 +262,6 @@ void Engine::end_turn() {
   if (publisher_.revisions().wants_boot()) count_boot();
   publisher_.flush();
   check_stopped();
-}
-
-void Engine::start_ready() {
-  if (!may_start_ || stopping_) return;
-  may_start_ = false;
-  for (unsigned started = 0; const auto id = scheduler_.next_to_start(); ++started) {
-    if (started == kStartsMax) {
-      may_start_ = true;
-      loop_.after_ms(0, [] {});  // the rest in the next turn, which must not wait for an event
-      return;
-    }
-    start(*find(*id));
-  }
-}
-
-void Engine::start(Live& live) {
-  Facts begun = facts(live);
-  begun.fence = next_fence_++;
-  must(live, On::start, begun);
-  live.meter = {};
-  const auto kind = config_.kinds.find(live.job.kind);
-  auto prepared = kind != config_.kinds.end()
-                      ? launcher_->prepare(live.job, kind->second)
-                      : Result<Attempt>(Errc::not_found, "kind \"" + live.job.kind + "\" is not in the engine's config any more");
-  if (prepared) {
-    live.gate = std::move(*prepared);
-  } else {
-    Facts failed = facts(live, Reason::spawn_error);
-    failed.error = prepared.error().detail;
-    must(live, On::fail, failed);
-  }
-  commit(live);
 }
 
 void Engine::set_due_timer() {

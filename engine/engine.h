@@ -70,9 +70,12 @@ class Engine final : public LauncherObserver {
   [[nodiscard]] std::vector<Scheduler::Counts> queues() const { return scheduler_.counts(); }
   struct Totals {
     uint64_t submitted = 0, completed = 0, failed = 0, cancelled = 0, retried = 0, worker_lost = 0;
+    uint64_t starts_put_off = 0;  // for a lack of the system's: processes, memory, descriptors, disk
     uint64_t progress_published = 0;
   };
   [[nodiscard]] const Totals& totals() const { return totals_; }
+  // No job is started at the moment, because the last start found the system without what it takes; it is tried again and again.
+  [[nodiscard]] bool starts_held() const { return hold_ms_ > 0; }
   [[nodiscard]] uint64_t progress_reports() const { return launcher_ ? launcher_->stats().progress_reports : 0; }
 
   // Starts nothing more, ends what runs by the ladder and puts it back into its queue, no attempt charged. `stopped` comes once all of
@@ -128,6 +131,8 @@ class Engine final : public LauncherObserver {
   // engine.cpp: the loop's own work
   void start_ready();
   void start(Live& live);
+  void hold_starts(const std::string& why);
+  void hold_is_due();
   void make_due();
   void set_due_timer();
   void refresh_waiting();
@@ -167,10 +172,13 @@ class Engine final : public LauncherObserver {
   bool may_start_ = true;
   bool waiting_changed_ = false;
   bool counting_boot_ = false;
+  int64_t hold_ms_ = 0;      // how long starts are held before the next try; 0: they are not held
+  bool hold_tried_ = false;  // one was started since, and nothing was heard of a lack yet
+  size_t unwritten_ = 0;     // jobs of which the newest change failed to be written
   bool stopping_ = false;
   std::function<void()> stopped_;
   std::optional<int64_t> due_ms_;
-  Loop::TimerId due_timer_ = 0, progress_timer_ = 0, waiting_timer_ = 0, retain_timer_ = 0, stop_timer_ = 0;
+  Loop::TimerId due_timer_ = 0, progress_timer_ = 0, waiting_timer_ = 0, retain_timer_ = 0, stop_timer_ = 0, hold_timer_ = 0;
   int64_t retain_at_ns_ = 0;
   Totals totals_;
 };

@@ -25,6 +25,7 @@ struct Outcome {
   bool success = false;          // exit 0 and, where given, a valid result
   std::string error;             // for people: the last line of stderr, or what went wrong; ≤ 512 bytes
   std::string result_json;       // "" when there is none
+  bool lack = false;             // with spawn_error: the system lacked what a start takes, and the program never ran; start it again later
 };
 
 // Called on the loop thread, never from inside a call of Launcher's.
@@ -51,7 +52,8 @@ class Launcher {
 
   // Forks a child that waits at a gate before its exec; nothing of the program has run yet. The proof must be committed first,
   // then release() opens the gate. An engine that dies in between leaves a child that reads EOF and exits. Errors: invalid (a member of
-  // args that the kind puts into argv), internal. A program that cannot be executed is reported after release(), as spawn_error.
+  // args that the kind puts into argv: this job can never start); internal (the system's: a later try may succeed). A program that cannot
+  // be executed is reported after release(), as spawn_error.
   [[nodiscard]] Result<Attempt> prepare(const Job& job, const KindConfig& kind);
   void release(const JobId& job);
   void abandon(const JobId& job);  // after prepare(), instead of release(): the child goes without a trace, no on_finished

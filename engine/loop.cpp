@@ -9,6 +9,12 @@
 
 namespace jobcast::engine {
 
+namespace {
+
+constexpr int64_t kLateMs = 50;
+
+}  // namespace
+
 Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), now_(jobcast::now()) {
   if (!epoll_) std::abort();
 }
@@ -17,14 +23,31 @@ void Loop::watch(int fd, uint32_t events, OnEvents on_events) {
   auto entry = std::make_shared<Watch>();
   entry->on_events = std::move(on_events);
   entry->generation = next_generation_++;
-  epoll_event event{};
-  event.events = events;
-  event.data.fd = fd;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) std::abort();  // our own invariant: an open descriptor, watched once
+  entry->events = events;
+  add(fd, *entry);
   watches_[fd] = std::move(entry);
 }
 
+void Loop::add(int fd, Watch& watch) {
+  epoll_event event{};
+  event.events = watch.events;
+  event.data.fd = fd;
+  watch.added = epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  if (watch.added) return;
+  if (errno != ENOMEM && errno != ENOSPC) std::abort();  // our own invariant: an open descriptor, watched once
+  if (late_timer_ == 0) late_timer_ = after_ms(kLateMs, [this] { add_late(); });
+}
+
+void Loop::add_late() {
+  late_timer_ = 0;
+  for (const auto& [fd, watch] : watches_)
+    if (!watch->added) add(fd, *watch);
+}
+
 void Loop::change(int fd, uint32_t events) {
+  Watch& watch = *watches_.at(fd);
+  watch.events = events;
+  if (!watch.added) return;
   epoll_event event{};
   event.events = events;
   event.data.fd = fd;

@@ -119,7 +119,7 @@ int main(int argc, char** argv) {
   if (options->help) return fputs(kHelp, stdout) < 0 ? kFailed : 0;
   if (options->version) return printf("jobcastd %s\n", JOBCAST_VERSION) < 0 ? kFailed : 0;
   log::set_level(options->log_level);
-  auto config = read_config(options->config);
+  auto config = options->check_config ? check_config(options->config) : read_config(options->config);
   if (!config) return complain(config.error());
   if (options->state_dir) config->state_dir = *options->state_dir;
   if (options->socket) config->socket = *options->socket;
@@ -128,6 +128,8 @@ int main(int argc, char** argv) {
     return printf("%s: ok, %zu kinds, %zu queues\n", options->config.c_str(), config->kinds.size(), config->queues.size()) < 0 ? kFailed
                                                                                                                                : 0;
   }
+  for (const auto& [name, kind] : config->kinds)
+    if (!kind.missing.empty()) log::warning("kind_not_runnable", {{"kind", name}, {"error", kind.missing}});
   keep_small();
   allow_open_files();
   return serve(*config);

@@ -254,6 +254,9 @@ void Methods::stats(JsonView params, Reply reply) {
     totals.set("submitted", engine.submitted).set("completed", engine.completed).set("failed", engine.failed);
     totals.set("cancelled", engine.cancelled).set("retried", engine.retried).set("worker_lost", engine.worker_lost);
     out.set("totals", std::move(totals));
+    Json starts = Json::object();
+    starts.set("held", engine_.starts_held()).set("put_off", engine.starts_put_off);
+    out.set("starts", std::move(starts));
     Json progress = Json::object();
     progress.set("reports", engine_.progress_reports()).set("published", engine.progress_published);
     out.set("progress", std::move(progress));

@@ -90,6 +90,7 @@ std::optional<Scheduler::Waiting> Scheduler::why_waiting(const JobId& id) const 
   const Queue& queue = queues_.at(known.queue);
   const auto position = place(queue, Key{known.priority, id});
   if (queue.paused) return Waiting{"paused", position};
+  if (held_ && queue.running < queue.concurrency) return Waiting{"no_resources", position};
   if (position && *position <= queue.concurrency - queue.running) return std::nullopt;  // it is about to start
   return Waiting{"queue_full", position};
 }

@@ -30,9 +30,11 @@ class Scheduler {
   // The queued jobs that come first, at most `max` of each queue.
   [[nodiscard]] std::vector<JobId> front(size_t max) const;
   void set_paused(const std::string& queue, bool paused);
+  // While the system lacks what a start takes, why_waiting() says so of the jobs that would otherwise run.
+  void set_held(bool held) { held_ = held; }
 
   struct Waiting {
-    std::string why;                  // queue_full, paused, run_at, backoff
+    std::string why;                  // queue_full, paused, no_resources, run_at, backoff
     std::optional<int64_t> position;  // 1 is next in its queue; for `queued` jobs
   };
   // Why a waiting job waits; nullopt for one that runs, is over, or has a free place and is about to start. `position` costs at most
@@ -69,6 +71,7 @@ class Scheduler {
   [[nodiscard]] static std::optional<int64_t> place(const Queue& queue, const Key& key);
   [[nodiscard]] static bool is_timed(JobState state) { return state == JobState::scheduled || state == JobState::retrying; }
 
+  bool held_ = false;
   std::map<std::string, Queue> queues_;
   std::unordered_map<JobId, Known> known_;
   std::set<std::pair<int64_t, JobId>> timed_;  // scheduled and retrying, by run_at

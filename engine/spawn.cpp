@@ -13,11 +13,15 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 
 #include "engine/proc.h"
 
 namespace jobcast::engine {
 namespace {
+
+constexpr int kBusyTries = 40;
+constexpr long kBusyPauseNs = 50'000'000;
 
 enum class Stage : int { engine_gone = 1, descriptors, limits, working_dir, privileges, exec };
 
@@ -102,8 +106,13 @@ int place_descriptors(const ChildPlan& plan) {
 
   const uint64_t none = 0;
   (void)call(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, sizeof none);
-  (void)call(SYS_execve, plan.argv[0], plan.argv, plan.environment);
-  give_up(gate, Stage::exec);
+  for (int tries = 0;; ++tries) {
+    (void)call(SYS_execve, plan.argv[0], plan.argv, plan.environment);
+    // Somebody is writing the program's file, as an upgrade does: it is whole in a moment.
+    if (errno != ETXTBSY || tries == kBusyTries) give_up(gate, Stage::exec);
+    const timespec pause{0, kBusyPauseNs};
+    (void)call(SYS_nanosleep, &pause, nullptr);
+  }
 }
 
 struct Forked {
@@ -194,19 +203,34 @@ void open_gate(const Fd& gate) {
   (void)::send(gate.get(), &go, 1, MSG_NOSIGNAL | MSG_DONTWAIT);  // a child that is gone already is seen by its exit
 }
 
-std::optional<std::string> spawn_fault(const Fd& gate, const std::string& program, const std::string& working_dir) {
+bool is_lack(int error) {
+  switch (error) {
+    case EAGAIN:  // no process to spare: RLIMIT_NPROC, pids.max, kernel.pid_max
+    case ENOMEM:
+    case EMFILE:
+    case ENFILE:
+    case ENOSPC:
+    case EDQUOT:
+    case ENOBUFS:
+    case EBUSY: return true;
+    default: return false;
+  }
+}
+
+std::optional<SpawnFault> spawn_fault(const Fd& gate, const std::string& program, const std::string& working_dir) {
   Fault fault{};
   if (::recv(gate.get(), &fault, sizeof fault, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof fault)) return std::nullopt;
   const std::string why = std::string(": ") + std::strerror(fault.error) + " (errno " + std::to_string(fault.error) + ")";
+  const bool lack = is_lack(fault.error);
   switch (fault.stage) {
-    case Stage::engine_gone: return "the engine ended before " + program + " began";
-    case Stage::descriptors: return "cannot pass descriptors to " + program + why;
-    case Stage::limits: return "cannot set the resource limits of " + program + why;
-    case Stage::working_dir: return "cannot enter working_dir " + working_dir + why;
-    case Stage::privileges: return "cannot drop privileges of " + program + why;
-    case Stage::exec: return "cannot execute " + program + why;
+    case Stage::engine_gone: return SpawnFault{"the engine ended before " + program + " began", false};
+    case Stage::descriptors: return SpawnFault{"cannot pass descriptors to " + program + why, lack};
+    case Stage::limits: return SpawnFault{"cannot set the resource limits of " + program + why, lack};
+    case Stage::working_dir: return SpawnFault{"cannot enter working_dir " + working_dir + why, lack};
+    case Stage::privileges: return SpawnFault{"cannot drop privileges of " + program + why, lack};
+    case Stage::exec: return SpawnFault{"cannot execute " + program + why, lack};
   }
-  return "cannot start " + program + why;
+  return SpawnFault{"cannot start " + program + why, lack};
 }
 
 }  // namespace jobcast::engine

@@ -40,7 +40,16 @@ struct Spawned {
 
 void open_gate(const Fd& gate);
 
-// Why the program could not be started, once its process has ended; nullopt when it was. Names the program or the directory, and errno.
-[[nodiscard]] std::optional<std::string> spawn_fault(const Fd& gate, const std::string& program, const std::string& working_dir);
+// Returns true if `error` says that the system has too little of something at this moment: processes, memory, descriptors, disk. The
+// same call may succeed later, so that it is no fault of the job for which it was made.
+[[nodiscard]] bool is_lack(int error);
+
+struct SpawnFault {
+  std::string text;   // names the program or the directory, and errno
+  bool lack = false;  // see is_lack(): another start may succeed
+};
+
+// Says why the program could not be started, once its process has ended; nullopt when it was started.
+[[nodiscard]] std::optional<SpawnFault> spawn_fault(const Fd& gate, const std::string& program, const std::string& working_dir);
 
 }  // namespace jobcast::engine

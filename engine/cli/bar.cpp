@@ -200,6 +200,8 @@ std::string state_text(const JobView& job, int64_t unix_ms) {
     out += ", the limit of " + job.owner + " is reached";
   else if (job.waiting == "paused")
     out += ", queue " + job.queue + " is paused";
+  else if (job.waiting == "no_resources")
+    out += ", waiting for the machine to have room";
   else if (job.waiting == "dependency")
     out += ", waiting for another job";
   else if (!job.waiting.empty() && job.waiting != "run_at" && job.waiting != "backoff")

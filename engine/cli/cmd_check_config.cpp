@@ -40,7 +40,7 @@ Result<void> check_hosts(const std::string& path) {
 }
 
 Result<void> check_engines(const std::string& path) {
-  const auto config = engine::read_config(path);
+  const auto config = engine::check_config(path);
   if (!config) return config.error();
   const auto peers = engine::Peers::create(config->control_users, config->control_groups);
   if (!peers) return peers.error();

@@ -1,6 +1,7 @@
 #include "tests/engine/daemon.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -33,8 +34,7 @@ constexpr const char* kKinds = R"(
     "lasting": {"progress": "none", "argv": ["/bin/sh", "-c", "while [ ! -e \"$0\" ]; do sleep 0.01; done"], "argv_from_args": ["file"], "max_attempts": 3, "retry_initial_ms": 10},
     "deaf": {"progress": "none", "grace_ms": 3600000, "argv": ["/bin/sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.05; done"]},
     "late": {"progress": "none", "timeout_ms": 100, "argv": ["/bin/sleep", "1000"]},
-    "percent": {"progress": "pv", "argv": ["/bin/sh", "-c", "n=0; while [ ! -e \"$0\" ]; do n=$((n + 1)); echo $((n < 99 ? n : 99)) >&2; sleep 0.01; done; echo 100 >&2"], "argv_from_args": ["file"]}
-  })";
+    "percent": {"progress": "pv", "argv": ["/bin/sh", "-c", "n=0; while [ ! -e \"$0\" ]; do n=$((n + 1)); echo $((n < 99 ? n : 99)) >&2; sleep 0.01; done; echo 100 >&2"], "argv_from_args": ["file"]})";
 
 void write_file(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
@@ -48,10 +48,22 @@ void until(const char* what, const std::function<bool()>& condition) {
   }
 }
 
-Daemon::Daemon(const std::string& more) {
+Daemon::Daemon(const std::string& more) : more_(more) {
   char name[] = "/tmp/jobcast-test-XXXXXX";
   dir_ = mkdtemp(name);
-  write_file(file("jobcastd.conf"), "{" + std::string(kKinds) + more + "}");
+  write_config();
+}
+
+void Daemon::write_config() const { write_file(file("jobcastd.conf"), "{" + std::string(kKinds) + kinds_ + "}" + more_ + "}"); }
+
+void Daemon::add_kind(const std::string& name, const std::string& object) {
+  kinds_ += ",\"" + name + "\": " + object;
+  write_config();
+}
+
+void Daemon::run_as(uid_t user) {
+  user_ = user;
+  if (chown(dir_.c_str(), user, user) != 0 || chown(file("jobcastd.conf").c_str(), user, user) != 0) fail_msg("chown: %s", strerror(errno));
 }
 
 Daemon::~Daemon() {
@@ -75,11 +87,13 @@ bool Daemon::start() {
                     control = socket(), log = file("stderr");
   int pipe[2] = {-1, -1};
   if (piped_ && pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) fail_msg("pipe: %s", strerror(errno));
+  if (user_ && chown(notify_path.c_str(), *user_, *user_) != 0) fail_msg("chown: %s", strerror(errno));
   pid_ = fork();
   if (pid_ == 0) {
     dup2(piped_ ? pipe[1] : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), STDERR_FILENO);
     signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files fails the write instead
     setenv("NOTIFY_SOCKET", notify_path.c_str(), 1);
+    if (user_ && (setgroups(0, nullptr) != 0 || setgid(*user_) != 0 || setuid(*user_) != 0)) _exit(126);
     execl(program.c_str(), program.c_str(), "--config", config.c_str(), "--state-dir", state.c_str(), "--socket", control.c_str(),
           "--log-level", "info", nullptr);
     _exit(127);

@@ -28,6 +28,11 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
+  // Before start(): one more kind, as it stands in the config.
+  void add_kind(const std::string& name, const std::string& object);
+  // Before start(), and as root: the engine runs as this user, who gets the directory.
+  void run_as(uid_t user);
+
   // Starts jobcastd and waits until it says READY=1 to its NOTIFY_SOCKET. False: it ended first; see exit_status().
   bool start();
   void kill_hard();  // SIGKILL, and waits until the process is gone
@@ -60,7 +65,10 @@ class Daemon {
   Json until(const std::string& id, const std::string& state);  // the snapshot, once the job is there
 
  private:
-  std::string dir_;
+  void write_config() const;
+
+  std::string dir_, kinds_, more_;
+  std::optional<uid_t> user_;
   pid_t pid_ = -1;
   Fd notify_, log_;
   bool piped_ = false;

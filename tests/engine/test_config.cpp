@@ -38,7 +38,7 @@ std::string write_file(const char* name, const std::string& text) {
   return path;
 }
 
-jobcast::Result<Config> config_of(const std::string& text) { return read_config(write_file("jobcastd.conf", text)); }
+jobcast::Result<Config> config_of(const std::string& text) { return check_config(write_file("jobcastd.conf", text)); }
 
 // A config whose one kind has these members besides its program.
 std::string with_kind(const std::string& members) { return R"({"kinds":{"k":{"argv":["/bin/true"])" + members + "}}}"; }
