@@ -188,6 +188,6 @@ Result<Identity> Auth::verify(std::string_view token, const Time& now, Rate* sig
   return verified;
 }
 
-Auth::Stats Auth::stats() const { return impl_->stats; }
+const Auth::Stats& Auth::stats() const { return impl_->stats; }
 
 }  // namespace jobcast::plugin

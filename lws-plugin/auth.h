@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "lws-plugin/limits.h"
+#include "lws-plugin/metrics.h"
 
 namespace jobcast::plugin {
 
@@ -47,14 +48,15 @@ class Auth {
   // signature some microseconds. `signatures`: a budget from which each signature takes one; used up: retry.
   [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now, Rate* signatures = nullptr);
 
-  struct Stats {
-    uint64_t signatures = 0;  // checked, good or bad
-    uint64_t remembered = 0;  // tokens verified before
-    uint64_t refused = 0;
-    uint64_t reloads = 0, reload_failures = 0;
-    size_t keys = 0;
+  struct Stats : Metrics {
+    Counter signatures{*this, "jobcast_token_signatures", "Signatures of tokens checked, good or bad."};
+    Counter remembered{*this, "jobcast_tokens_remembered", "Tokens accepted because they were verified before."};
+    Counter refused{*this, "jobcast_tokens_refused", "Tokens refused, on any transport."};
+    Counter reloads{*this, "jobcast_key_reloads", "Changed key files taken over."};
+    Counter reload_failures{*this, "jobcast_key_reload_failures", "Changed key files that could not be read: the old keys stay."};
+    Gauge keys{*this, "jobcast_keys", "Keys that tokens are verified with."};
   };
-  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] const Stats& stats() const;
 
  private:
   struct Impl;

@@ -50,7 +50,7 @@ Connections::Address Connections::address_of(int fd) {
 
 bool Connections::admit(int fd) {
   const auto refuse = [this] {
-    ++refused_;
+    ++stats_.refused;
     return false;
   };
   if (table_->all >= limits_.all_max) return refuse();
@@ -86,6 +86,9 @@ void Connections::set_clean(lws* wsi, bool clean) {
   if (const auto entry = entries().find(wsi); entry != entries().end()) entry->second.clean = clean;
 }
 
-size_t Connections::count() const { return table_->all; }
+const Connections::Stats& Connections::stats() const {
+  stats_.open = table_->all;
+  return stats_;
+}
 
 }  // namespace jobcast::plugin

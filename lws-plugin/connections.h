@@ -11,6 +11,8 @@
 #include <memory>
 #include <unordered_map>
 
+#include "lws-plugin/metrics.h"
+
 namespace jobcast::plugin {
 
 class Connections {
@@ -34,8 +36,11 @@ class Connections {
   [[nodiscard]] static bool clean(lws* wsi);
   static void set_clean(lws* wsi, bool clean);
 
-  [[nodiscard]] size_t count() const;
-  [[nodiscard]] uint64_t refused() const { return refused_; }
+  struct Stats : Metrics {
+    Gauge open{*this, "jobcast_connections", "Network connections of this vhost."};
+    Counter refused{*this, "jobcast_connections_refused", "Connections closed at once for a limit."};
+  };
+  [[nodiscard]] const Stats& stats() const;
 
  private:
   using Address = std::array<uint8_t, 16>;
@@ -53,7 +58,7 @@ class Connections {
 
   Limits limits_;
   std::shared_ptr<Table> table_ = std::make_shared<Table>();
-  uint64_t refused_ = 0;
+  mutable Stats stats_;  // stats() brings the gauge up to date
 };
 
 }  // namespace jobcast::plugin

@@ -52,12 +52,18 @@ EngineLink::~EngineLink() {
 
 void EngineLink::start() { reconnect_.after_us(context_, 0); }
 
-EngineLink::Stats EngineLink::stats() const {
-  Stats stats = stats_;
-  stats.waiting = waiting_.size();
-  stats.records = records_before_ + (reader_ ? reader_->stats().records : 0);
-  stats.laps = laps_before_ + (reader_ ? reader_->stats().laps : 0);
-  return stats;
+const EngineLink::Stats& EngineLink::stats() const {
+  stats_.attached = attached();
+  stats_.waiting = waiting_.size();
+  if (reader_) count_reader();
+  return stats_;
+}
+
+void EngineLink::count_reader() const {
+  const RegionReader::Stats now = reader_->stats();
+  stats_.records += now.records - counted_.records;
+  stats_.laps += now.laps - counted_.laps;
+  counted_ = now;
 }
 
 // ---- the connection
@@ -111,8 +117,8 @@ void EngineLink::lost(const char* why) {
     // What the engine published before it died is still there.
     while (reader_->drain([this](const Event& event) { listener_.on_event(event); }) == RegionReader::Drained::more) {
     }
-    laps_before_ += reader_->stats().laps;
-    records_before_ += reader_->stats().records;
+    count_reader();
+    counted_ = {};
   }
   log::notice("engine_lost", {{"socket", path_}, {"why", why}});
   again_.cancel();

@@ -18,6 +18,7 @@
 #include "base/result.h"
 #include "ipc/control.h"
 #include "ipc/region.h"
+#include "lws-plugin/metrics.h"
 #include "lws-plugin/timer.h"
 
 namespace jobcast::plugin {
@@ -66,11 +67,17 @@ class EngineLink {
   static int on_writable(lws* wsi);
   static void on_closed(lws* wsi);
 
-  struct Stats {
-    uint64_t calls = 0, calls_failed = 0, connects = 0, records = 0, laps = 0, wakeups = 0;
-    size_t waiting = 0;
+  struct Stats : Metrics {
+    Gauge attached{*this, "jobcast_engine_attached", "1 while the engine's lane is attached."};
+    Gauge waiting{*this, "jobcast_engine_calls_waiting", "Calls that wait for the engine."};
+    Counter calls{*this, "jobcast_engine_calls", "Calls to the engine."};
+    Counter calls_failed{*this, "jobcast_engine_calls_failed", "Calls to the engine that failed."};
+    Counter connects{*this, "jobcast_engine_connects", "Connections to the engine."};
+    Counter records{*this, "jobcast_lane_records", "Records read from the lane."};
+    Counter laps{*this, "jobcast_lane_laps", "Times the engine overtook this reader."};
+    Counter wakeups{*this, "jobcast_lane_wakeups", "Doorbells heard."};
   };
-  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] const Stats& stats() const;
 
  private:
   struct Waiting {
@@ -96,6 +103,7 @@ class EngineLink {
   void schedule_deadline();
 
   void drain();
+  void count_reader() const;
   void resync();
 
   lws_context* context_;
@@ -113,9 +121,9 @@ class EngineLink {
   std::map<CallId, Waiting> waiting_;  // by id, which is the order of deadlines too
   std::map<CallId, Error> refused_;    // failed at once, told in the next turn
   std::optional<RegionReader> reader_;
-  uint64_t laps_before_ = 0, records_before_ = 0;
+  mutable RegionReader::Stats counted_;  // of the reader, as far as it is in stats_
   int64_t backoff_us_ = 0;
-  Stats stats_;
+  mutable Stats stats_;  // stats() brings the gauges and the reader's counts up to date
   Timer reconnect_, deadline_, again_, refuse_;
 };
 

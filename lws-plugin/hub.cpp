@@ -171,7 +171,7 @@ uint64_t Hub::list_rev(std::string_view owner) const {
 // False: not newer than what is known, or not to be believed (a job has one owner).
 bool Hub::store(Topic& topic, const Event& event) {
   if (topic.latest && (event.rev <= topic.latest->rev || event.owner != topic.latest->owner)) return false;
-  topic.latest = std::make_shared<const Snapshot>(event);
+  topic.latest = snapshot(event);
   ++stats_.events;
   if (!topic.owner) {
     topic.owner = &owner(event.owner);
@@ -355,15 +355,16 @@ void Hub::wake_waiters(Topic& at) {
   }
 }
 
-Hub::Stats Hub::stats() const {
-  Stats stats = stats_;
-  stats.sessions = slots_.size() - free_slots_.size();
-  stats.topics = topics_.size();
+const Hub::Stats& Hub::stats() const {
+  stats_.sessions = slots_.size() - free_slots_.size();
+  stats_.topics = topics_.size();
+  stats_.authenticated = 0;
+  stats_.users = 0;
   for (const auto& [name, owner] : owners_) {
-    stats.authenticated += owner->sessions.size();
-    stats.users += !owner->sessions.empty();
+    stats_.authenticated += owner->sessions.size();
+    stats_.users += !owner->sessions.empty();
   }
-  return stats;
+  return stats_;
 }
 
 }  // namespace jobcast::plugin

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "ipc/region.h"
+#include "lws-plugin/metrics.h"
 #include "lws-plugin/session.h"
 #include "lws-plugin/snapshot.h"
 #include "lws-plugin/topic.h"
@@ -95,20 +96,32 @@ class Hub {
 
   [[nodiscard]] const HubLimits& limits() const { return limits_; }
 
-  struct Stats {
-    uint64_t events = 0;        // published and newer than what was known
-    uint64_t frames_built = 0;  // snapshots framed; each serves all sessions of its framing
-    uint64_t deliveries = 0;    // frames of jobs and lists handed to transports
-    uint64_t conflated = 0;     // updates that a newer one replaced before they were sent
-    uint64_t requests = 0;      // messages of clients
-    uint64_t refused = 0;       // of these: answered with `error` or `auth_error`
-    uint64_t rate_limited = 0;  // of these: not even read
-    uint64_t auth_ok = 0, auth_failed = 0, expired = 0;
-    uint64_t closed_slow = 0, closed_rate = 0, closed_auth_timeout = 0;
-    uint64_t topics_evicted = 0;
-    size_t sessions = 0, authenticated = 0, subscriptions = 0, topics = 0, waiters = 0, users = 0;
+  struct Stats : Metrics {
+    Gauge sessions{*this, "jobcast_sessions", "Open ws connections and SSE streams."};
+    Gauge authenticated{*this, "jobcast_sessions_authenticated", "Sessions of a known user."};
+    Gauge users{*this, "jobcast_users", "Users with a session."};
+    Gauge subscriptions{*this, "jobcast_subscriptions", "Jobs followed, counted once for each session."};
+    Gauge topics{*this, "jobcast_topics", "Jobs remembered."};
+    Gauge waiters{*this, "jobcast_waiters", "Long polls held."};
+    Counter events{*this, "jobcast_events", "Changes of jobs taken from the lane."};  // published and newer than what was known
+    Counter frames_built{*this, "jobcast_frames_built", "Snapshots framed; each frame serves all sessions of its kind."};
+    Counter deliveries{*this, "jobcast_deliveries", "Frames handed to transports."};  // of jobs and lists
+    Counter conflated{*this, "jobcast_conflated", "Updates replaced by newer ones before they were sent."};
+    Counter requests{*this, "jobcast_messages", "Messages of clients."};
+    Counter refused{*this, "jobcast_messages_refused", "Messages answered with an error."};
+    Counter rate_limited{*this, "jobcast_messages_rate_limited", "Messages above the rate."};  // not even read
+    Counter auth_ok{*this, "jobcast_auth_ok", "Tokens accepted on a session."};
+    Counter auth_failed{*this, "jobcast_auth_failed", "Tokens refused on a session."};
+    Counter expired{*this, "jobcast_auth_expired", "Sessions that lost their rooms when the token ended."};
+    Counter closed_slow{*this, "jobcast_closed_slow", "Sessions closed for not reading their answers."};
+    Counter closed_rate{*this, "jobcast_closed_rate", "Sessions closed for their rate."};
+    Counter closed_auth_timeout{*this, "jobcast_closed_auth_timeout", "Sessions closed for not authenticating."};
+    Counter topics_evicted{*this, "jobcast_topics_evicted", "Jobs forgotten for want of room."};
   };
-  [[nodiscard]] Stats stats() const;
+  [[nodiscard]] const Stats& stats() const;
+
+  // An event as what sessions share, its frames counted.
+  [[nodiscard]] SnapshotRef snapshot(const Event& event) { return std::make_shared<const Snapshot>(event, stats_.frames_built); }
 
  private:
   friend class Session;
@@ -160,7 +173,7 @@ class Hub {
   bool resyncing_ = false, ticking_ = false;
   bool doubtful_ = false;  // the resync showed a job of which it is not known whether it was announced
   std::vector<Topic*> arriving_;
-  Stats stats_;
+  mutable Stats stats_;  // stats() brings the gauges up to date
   std::shared_ptr<Hub*> alive_;
 };
 

@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "ipc/region.h"
 #include "lws-plugin/frames.h"
+#include "lws-plugin/metrics.h"
 
 namespace jobcast::plugin {
 
@@ -16,7 +17,7 @@ class Snapshot {
   const std::string ws_frame_;
 
  public:
-  explicit Snapshot(const Event& event);
+  Snapshot(const Event& event, Counter& frames_built);
   Snapshot(const Snapshot&) = delete;
   Snapshot& operator=(const Snapshot&) = delete;
 
@@ -33,6 +34,7 @@ class Snapshot {
   [[nodiscard]] bool terminal() const { return is_terminal(state); }
 
  private:
+  Counter& frames_built_;                           // the hub's, in which all snapshots live
   mutable std::string sse_frame_, list_frames_[2];  // built on first use
 };
 using SnapshotRef = std::shared_ptr<const Snapshot>;

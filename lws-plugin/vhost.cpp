@@ -95,6 +95,11 @@ Vhost* Vhost::of(lws_vhost* vhost) {
   return slot ? *slot : nullptr;
 }
 
+std::string Vhost::metrics() const {
+  return connections.stats().text() + hub.stats().text() + counters.text() + (auth_ ? auth_->stats().text() : "") + engine.stats().text() +
+         "# EOF\n";
+}
+
 // ---- who asks
 
 Result<Identity> Vhost::verify(std::string_view token, const Time& now) {

@@ -18,6 +18,7 @@
 #include "lws-plugin/engine_link.h"
 #include "lws-plugin/http_text.h"
 #include "lws-plugin/hub.h"
+#include "lws-plugin/metrics.h"
 #include "lws-plugin/options.h"
 #include "lws-plugin/tickets.h"
 #include "lws-plugin/timer.h"
@@ -28,12 +29,25 @@ class Exchange;
 class WsConnection;
 
 // What /metrics shows beside the hub's and the link's own counts.
-struct Counters {
-  uint64_t http_requests = 0, http_client_errors = 0, http_server_errors = 0;
-  uint64_t ws_upgrades = 0, ws_refused = 0, ws_messages = 0, ws_too_big = 0, ws_silent = 0, ws_flooded = 0;
-  uint64_t streams_opened = 0, streams_stalled = 0, polls_held = 0, holders_gone = 0, bodies_late = 0;
-  uint64_t verifications = 0, verifications_put_off = 0, tickets = 0;
-  uint64_t bytes_sent = 0;
+struct Counters : Metrics {
+  Counter http_requests{*this, "jobcast_http_requests", "HTTP requests."};
+  Counter http_client_errors{*this, "jobcast_http_client_errors", "Answers with a status of 4xx."};
+  Counter http_server_errors{*this, "jobcast_http_server_errors", "Answers with a status of 5xx."};
+  Counter bodies_late{*this, "jobcast_http_bodies_late", "Request bodies that did not come in time."};
+  Counter polls_held{*this, "jobcast_http_polls", "Long polls that were held."};
+  Counter holders_gone{*this, "jobcast_http_holders_gone", "Streams and long polls whose client left."};
+  Counter streams_opened{*this, "jobcast_sse_streams", "SSE streams opened."};
+  Counter streams_stalled{*this, "jobcast_sse_stalled", "SSE streams dropped for taking nothing."};
+  Counter ws_upgrades{*this, "jobcast_ws_upgrades", "ws connections opened."};
+  Counter ws_refused{*this, "jobcast_ws_refused", "ws upgrades refused."};
+  Counter ws_messages{*this, "jobcast_ws_messages", "Whole ws messages of clients, good and bad."};
+  Counter ws_too_big{*this, "jobcast_ws_too_big", "ws messages over the limit."};
+  Counter ws_silent{*this, "jobcast_ws_silent", "ws connections dropped for not answering a ping."};
+  Counter ws_flooded{*this, "jobcast_ws_flooded", "ws connections dropped for a flood of control frames."};
+  Counter verifications{*this, "jobcast_verifications", "Tokens verified."};
+  Counter verifications_put_off{*this, "jobcast_verifications_put_off", "Tokens not verified for want of time."};
+  Counter tickets{*this, "jobcast_tickets", "Tickets handed out."};
+  Counter bytes_sent{*this, "jobcast_sent_bytes", "Bytes handed to sockets."};
 };
 
 // A snapshot's text as the event that it would be on the lane; `owner` keeps what the event's owner points to. Errors: corrupt.

@@ -145,7 +145,7 @@ void get_job(Exchange& exchange) {
     // Into the hub, so that a wait is told of the next change.
     if (preferred_wait_s(exchange.request.prefer)) exchange.vhost.hub.fetched(event->job, event, now());
     const SnapshotRef known = exchange.vhost.hub.find(event->job);
-    answer_known(exchange, known && known->rev >= event->rev ? known : std::make_shared<const Snapshot>(*event), who);
+    answer_known(exchange, known && known->rev >= event->rev ? known : exchange.vhost.hub.snapshot(*event), who);
   });
 }
 

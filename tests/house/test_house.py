@@ -168,11 +168,22 @@ class Documents(unittest.TestCase):
         self.assertEqual(read - {"global", "vhosts"}, documented)
 
     def test_metrics_agree(self):
-        counted = {(name + "_total" * (kind == "counter"), kind) for kind, name in
-                   re.findall(r'w\.(counter|gauge)\("(\w+)"', text("lws-plugin/metrics.cpp"))}
+        declared = re.findall(r'^\s+(Counter|Gauge) \w+\{\*this, "(\w+)",', "".join(p.read_text() for p in sources("lws-plugin")), re.M)
+        self.assertEqual(len(declared), len({name for _, name in declared}), "a metric's name is declared twice")
+        counted = {(name + "_total" * (kind == "Counter"), kind.lower()) for kind, name in declared}
         documented = set(re.findall(r"^\| `(\w+)` \| (\w+) \|", text("docs/observability.md"), re.M))
         self.assertTrue(counted)
         self.assertEqual(counted, documented)
+
+    def test_nothing_is_counted_that_metrics_does_not_show(self):
+        tables = 0
+        for path in sources("lws-plugin"):
+            for name, members in re.findall(r"struct (\w+) : Metrics \{\n(.*?)^\s*\};", path.read_text(encoding="utf-8"), re.M | re.S):
+                tables += 1
+                for line in members.splitlines():
+                    self.assertRegex(line, r"^\s+(Counter|Gauge) \w+\{\*this, |^\s*//|^\s+\"", f"{path.relative_to(ROOT)}: {name} holds what is not shown")
+            self.assertNotRegex(path.read_text(encoding="utf-8"), r"struct (Stats|Counters) \{", f"{path.relative_to(ROOT)}: counts outside of Metrics")
+        self.assertGreater(tables, 3)
 
     def test_events_of_the_ws_agree(self):
         documented = set(re.findall(r"^#+ `(\w+)`", text("docs/protocol.md"), re.M)) | set(re.findall(r"^\| `(\w+)` \|", text("docs/protocol.md"), re.M))

@@ -1,3 +1,4 @@
+// Frames as bytes: ws headers, events, a snapshot's frames on each wire, and their count.
 #include "lws-plugin/frames.h"
 
 #include "lws-plugin/snapshot.h"
@@ -7,6 +8,10 @@ using namespace jobcast;
 using namespace jobcast::plugin;
 
 namespace {
+
+struct Built : Metrics {
+  Counter frames{*this, "frames", "Frames."};
+};
 
 void ws_header_has_the_length_in_its_shortest_form(void**) {
   const auto header = [](uint64_t bytes) {
@@ -58,7 +63,8 @@ void frames_of_every_size_are_found_again_in_a_row_of_them(void**) {
 
 void snapshot_has_the_engines_bytes_on_both_wires(void**) {
   const std::string text = snapshot(job(7), 42, JobState::failed, "alice");
-  const Snapshot made({job(7), 42, JobState::failed, true, "alice", text});
+  Built built;
+  const Snapshot made({job(7), 42, JobState::failed, true, "alice", text}, built.frames);
   assert_true(made.json == text);
   assert_true(made.terminal());
   const auto ws = decode_ws(made.frame(Framing::ws)), list = decode_ws(made.list_frame(Framing::ws));
@@ -71,9 +77,25 @@ void snapshot_has_the_engines_bytes_on_both_wires(void**) {
 
 void snapshot_of_the_largest_size_keeps_its_bytes(void**) {
   const std::string text = "{\"x\":\"" + std::string(kSnapshotBytesMax - 8, 'x') + "\"}";
-  const Snapshot made({job(7), 42, JobState::running, true, "alice", text});
+  Built built;
+  const Snapshot made({job(7), 42, JobState::running, true, "alice", text}, built.frames);
   assert_true(made.json == text);
   assert_true(decode_ws(made.frame(Framing::ws))[0].data == text);
+}
+
+// jobcast_frames_built_total was always 0.
+void every_frame_is_counted_once_however_often_it_is_sent(void**) {
+  Built built;
+  const std::string text = snapshot(job(7), 42, JobState::running, "alice");
+  const Snapshot made({job(7), 42, JobState::running, true, "alice", text}, built.frames);
+  assert_int_equal(built.frames, 1);
+  for (int i = 0; i < 3; ++i) {
+    (void)made.frame(Framing::ws);
+    (void)made.frame(Framing::sse);
+    (void)made.list_frame(Framing::sse);
+  }
+  assert_int_equal(built.frames, 3);
+  assert_string_equal(built.text().c_str(), "# TYPE frames counter\n# HELP frames Frames.\nframes_total 3\n");
 }
 
 }  // namespace
@@ -86,6 +108,7 @@ int main() {
       cmocka_unit_test(frames_of_every_size_are_found_again_in_a_row_of_them),
       cmocka_unit_test(snapshot_has_the_engines_bytes_on_both_wires),
       cmocka_unit_test(snapshot_of_the_largest_size_keeps_its_bytes),
+      cmocka_unit_test(every_frame_is_counted_once_however_often_it_is_sent),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
