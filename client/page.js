@@ -1,15 +1,21 @@
 // The demo page: a form that submits plo-equity jobs and a <job-status-panel> that watches them.
-// The token arrives in the fragment (#token=…), which no browser sends to a server; it is kept for this tab and taken out of the address.
+// What is secret of the token arrives in the fragment, which no browser sends to a server; it is kept for this tab and taken out of the
+// address. `jobcast demo` puts the signature alone there (#SIGNATURE, docs/decisions/0017); a whole token may come as #token=TOKEN.
 
 import {Jobcast} from './jobcast.js';
 import './job-status-panel.js';
 
-const fragment = new URLSearchParams(location.hash.slice(1));
-if (fragment.has('token')) {
-  sessionStorage.setItem('jobcast-token', fragment.get('token'));
-  history.replaceState(null, '', location.pathname + location.search);
+const KEPT = 'jobcast-token';
+
+// Errors: the rest of the token cannot be had.
+async function tokenOf(fragment) {
+  if (fragment.startsWith('token=')) return fragment.slice('token='.length);
+  const response = await fetch('demo/token.txt', {cache: 'no-store', signal: AbortSignal.timeout(10000)});
+  if (!response.ok) throw new Error(`the server has no demo/token.txt (HTTP ${response.status})`);
+  return `${(await response.text()).trim()}.${fragment}`;
 }
-const token = sessionStorage.getItem('jobcast-token');
+
+const fragment = location.hash.slice(1);
 const form = document.getElementById('submit');
 const problem = document.getElementById('problem');
 const panel = document.getElementById('panel');
@@ -38,10 +44,16 @@ function equityTable(job) {
   return box;
 }
 
-const client = new Jobcast({url: '/jobcast', token});
+if (fragment) {
+  history.replaceState(null, '', location.pathname + location.search);
+  await tokenOf(fragment).then((token) => sessionStorage.setItem(KEPT, token), (error) => complain(`Not signed in: ${error.message}.`));
+}
+const token = sessionStorage.getItem(KEPT);
+// Relative to the page, so that both may live below a path of their own.
+const client = new Jobcast({url: 'jobcast', token});
 panel.renderResult = equityTable;
 if (token) panel.client = client;
-else complain('No token: open this page with the address that “jobcast demo” printed.');
+else if (!fragment) complain('No token: open this page with the address that “jobcast demo” printed.');
 client.addEventListener('status', ({detail}) => detail.status === 'unauthorized' && complain(`Signed out: ${detail.detail ?? 'the token was refused'}. Open the page with a fresh address.`));
 
 form.mode.onchange = () => (form.trials.disabled = form.mode.value === 'exact');

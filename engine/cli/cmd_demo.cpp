@@ -32,6 +32,16 @@ constexpr int64_t kStopMs = 15'000;   // from TERM to KILL: more than the engine
 constexpr int64_t kProbeMs = 20;      // between two looks at a part that is starting
 constexpr int64_t kTokenSeconds = 24 * 3600;
 
+struct Sample {
+  const char *kind, *args, *title;
+};
+constexpr Sample kSamples[] = {
+    {"plo-equity", R"({"hands":["AsAhKsKh","8c7d6c5d"],"board":"Ts9s2h"})", "Every turn and river after Ts9s2h"},
+    {"plo-equity", R"({"hands":["AsAhKsKh","8c7d6c5d","QdJdTc9c"],"mode":"monte-carlo","trials":50000000,"seed":1})",
+     "Three hands, 50 million boards"},
+    {"slow", R"({"seconds":45})", "A slow one: kill the engine meanwhile"},
+};
+
 // To be pasted into a shell.
 std::string shell_word(const std::string& text) {
   constexpr const char* kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:,@%";
@@ -152,7 +162,7 @@ class Demo {
       if (!part->running() || part->ready()) continue;
       if (part == &engine_ ? ControlClient::connect(files_.socket()).ok() : host_listens_ && host_is_ready()) {
         part->became_ready(mono_ms);
-        if (announced_) note(part->name() + " is back (process " + std::to_string(part->pid()) + ")");
+        if (announced_) note(part->name() + " is back: kill -9 " + std::to_string(part->pid()) + " ends it again");
       } else if (mono_ms - part->started_ms() > kStartMs) {
         if (!announced_) return {Errc::internal, part->name() + " was not ready within " + duration(kStartMs)};
         part->signal(SIGKILL);  // counts as one of its deaths
@@ -171,14 +181,17 @@ class Demo {
     const std::string user = login_name();
     const auto key = read_file(files_.key(), 4096);
     if (!key) return key.error();
+    if (!invocation_.has("no-samples")) submit_samples(user);
     const int64_t now_s = now().unix_ms / 1000;
     const auto token = mint(*key, {.user = user, .scope = "jobs:submit jobs:cancel", .expires_in_s = kTokenSeconds}, now_s);
     if (!token) return token.error();
     const auto admin =
         mint(*key, {.user = "admin", .scope = "jobs:submit jobs:cancel jobs:read:any admin", .expires_in_s = kTokenSeconds}, now_s);
     if (!admin) return admin.error();
-    // The fragment never leaves the browser: no server and no log sees the token.
-    const std::string url = "http://127.0.0.1:" + std::to_string(port_) + "/#token=" + *token;
+    const auto signature = write_login(files_, *token);
+    if (!signature) return signature.error();
+    // The fragment never leaves the browser: no server and no log sees it.
+    const std::string url = "http://127.0.0.1:" + std::to_string(port_) + "/#" + *signature;
     if (invocation_.json()) {
       Json pids = Json::object();
       pids.set("engine", int64_t{engine_.pid()}).set("host", int64_t{host_.pid()});
@@ -187,15 +200,43 @@ class Demo {
       out.set("token", *token).set("admin_token", *admin).set("pids", std::move(pids));
       print(out.dump() + "\n");
     } else {
-      const std::string command = shell_word(program_invocation_name);
-      const std::string common = " --state-dir " + shell_word(files_.dir);
-      print("jobcast is running. Open this page, submit a job, watch it:\n\n  " + url + "\n\nFrom another terminal:\n\n  " + command +
-            " submit plo-equity --watch --args '{\"hands\":[\"AsAhKsKh\",\"8c7d6c5d\"]}'" + common + "\n  " + command +
-            " submit slow --watch --args '{\"seconds\":30}'" + common + "\n  " + command + " list" + common + "\n\nState: " + files_.dir +
-            (temporary_ ? " (removed at the end)" : "") + ". Ctrl-C ends everything.\n");
+      print(headline(url));
     }
     fflush(stdout);
     return {};
+  }
+
+  // Printed once everything has said that it is ready, so that it stands below their log lines and not among them.
+  [[nodiscard]] std::string headline(const std::string& url) const {
+    const std::string command = shell_word(program_invocation_name);
+    const std::string common = " --state-dir " + shell_word(files_.dir);
+    const std::string from_here =
+        "\nFrom another terminal:\n\n  " + command + " submit plo-equity --watch --args '{\"hands\":[\"AsAhKsKh\",\"8c7d6c5d\"]}'" +
+        common + "\n  " + command + " submit slow --watch --args '{\"seconds\":30}'" + common + "\n  " + command + " list" + common + "\n";
+    return "\njobcast is running. Open this page, submit a job, watch it:\n\n  " + url +
+           "\n\nThen kill the engine, or the host, and watch the page catch up (each is started again):\n\n" + dare("the engine", engine_) +
+           dare("the host", host_) + from_here + "\nState: " + files_.dir + (temporary_ ? " (removed at the end)" : "") +
+           ". Ctrl-C ends everything.\n";
+  }
+
+  // The line to type.
+  [[nodiscard]] static std::string dare(const char* what, const Part& part) {
+    return std::string("  ") + what + ":\n    kill -9 " + std::to_string(part.pid()) + "\n";
+  }
+
+  // Something to see when the page opens: one that is over at once, one that counts, one that takes long enough to kill the engine
+  // meanwhile. Their keys keep a state directory that is used again from getting them twice.
+  void submit_samples(const std::string& user) {
+    auto engine = connect_engine(files_.socket());
+    for (const auto& [kind, args, title] : kSamples) {
+      Json params = Json::object();
+      Json meta = Json::object();
+      meta.set("title", title);
+      params.set("kind", kind).set("owner", user).set_raw("args", args).set("meta", std::move(meta));
+      params.set("idempotency_key", std::string("demo: ") + title);
+      const auto answer = engine ? engine->call("job.submit", params) : Result<Json>(engine.error());
+      if (!answer) note(std::string("the sample job \"") + title + "\" was refused: " + answer.error().detail);
+    }
   }
 
   // The host first, so that nobody is served by half a system; a second signal makes it short.
@@ -266,6 +307,7 @@ Exit run(const Invocation& invocation) {
 constexpr Option kOptions[] = {
     {"port", 'p', "N", "the host's port on 127.0.0.1; 0 picks a free one (0)"},
     {"state-dir", 'd', "DIR", "keep everything there, for the next demo too (a temporary one, removed at the end)", false, true},
+    {"no-samples", 0, nullptr, "begin without the sample jobs"},
     {"kinds", 0, "FILE", "further kinds of jobs: a JSON object, by name, as in the engine's config", false, true},
 };
 constexpr Example kExamples[] = {
@@ -284,10 +326,12 @@ extern const Command demo_command{.name = "demo",
                                   .text =
                                       "Starts an engine and a host on loopback, with a state directory and a key of their\n"
                                       "own, and prints the address of a page on which jobs can be submitted and watched.\n"
-                                      "The page's token stands in the address's fragment (#token=...), which browsers send\n"
-                                      "to no server. A part that dies is started again on the same port, as systemd would,\n"
-                                      "and standard error says so. Ctrl-C ends everything.\n\n"
-                                      "Kinds: plo-equity (the sample), slow ({\"seconds\":30}: takes its time), fails.\n\n"
+                                      "What is secret of the page's token stands in the address's fragment (#...), which\n"
+                                      "browsers send to no server. Sample jobs of the user who runs this are submitted, so\n"
+                                      "that the page has something to show. A part that dies is started again on the same\n"
+                                      "port, as systemd would, and standard error says so. Ctrl-C ends everything.\n\n"
+                                      "Kinds: plo-equity (the sample), slow ({\"seconds\":30}: takes its time), fails. The\n"
+                                      "first two are tried again when their worker or the engine was killed.\n\n"
                                       "With --json the first line of standard output, once everything is ready, is\n"
                                       "{\"url\",\"port\",\"engine_socket\",\"state_dir\",\"user\",\"token\",\"admin_token\",\n"
                                       "\"pids\":{\"engine\",\"host\"}}. It exits with 0 when it was ended by SIGINT or SIGTERM.",

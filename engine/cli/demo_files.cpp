@@ -83,13 +83,17 @@ Json in_list(Json value) {
 }
 
 std::string engine_config(const DemoFiles& files, const DemoPrograms& programs, JsonView more_kinds) {
+  // A killed engine or worker costs an attempt: the samples have more than one, so that whoever tries it sees them finish.
+  const auto tries_again = [](Json& kind) { kind.set("max_attempts", 5).set("retry_initial_ms", 200); };
   Json plo = Json::object();
   plo.set("argv", list_of({programs.plo_equity})).set("threads", 0).set("grace_ms", 2000);
+  tries_again(plo);
   Json slow = Json::object();
   slow.set("argv", list_of({"/bin/sh", "-c", kSlow, "slow"}))
       .set("argv_from_args", list_of({"seconds"}))
       .set("progress", "pv")
       .set("grace_ms", 2000);
+  tries_again(slow);
   Json fails = Json::object();
   fails.set("argv", list_of({"/bin/sh", "-c", kFails})).set("progress", "none");
   Json kinds = Json::object();
@@ -107,8 +111,11 @@ std::string host_config(const DemoFiles& files, const DemoPrograms& programs, ui
   page.set("mountpoint", "/").set("origin", "file://" + programs.client_dir).set("default", "index.html");
   Json callback = Json::object();
   callback.set("mountpoint", "/jobcast").set("origin", "callback://jobcast");
+  Json login = Json::object();
+  login.set("mountpoint", "/demo").set("origin", "file://" + files.login_dir());
   Json mounts = Json::array();
-  mounts.push(std::move(page));  // the shorter one first: lws takes the last that fits
+  mounts.push(std::move(page));  // the shortest one first: lws takes the last that fits
+  mounts.push(std::move(login));
   mounts.push(std::move(callback));
   Json options = Json::object();
   options.set("engine", files.socket()).set("key", "HS256:" + files.key());
@@ -180,13 +187,19 @@ Result<void> write_configs(const DemoFiles& files, const DemoPrograms& programs,
     if (auto written = write_file(fresh, 0600, random_hex(32)); !written) return written;
     if (rename(fresh.c_str(), files.key().c_str()) != 0) return system_error(files.key());
   }
-  for (const std::string& dir : {files.engine_state(), files.host_config(), files.host_config() + "/conf.d"})
+  for (const std::string& dir : {files.engine_state(), files.host_config(), files.host_config() + "/conf.d", files.login_dir()})
     if (mkdir(dir.c_str(), 0700) != 0 && errno != EEXIST) return system_error(dir);
   const std::string note = "# Made by `jobcast demo`, anew at each start.\n";
   if (auto written = write_file(files.engine_config(), 0600, note + engine_config(files, programs, kinds) + "\n"); !written) return written;
   const std::string global = one("global", one("plugin-dir", programs.plugin_dir)).dump();
   if (auto written = write_file(files.host_config() + "/conf", 0600, note + global + "\n"); !written) return written;
   return write_file(files.host_config() + "/conf.d/jobcast", 0600, note + host_config(files, programs, port) + "\n");
+}
+
+Result<std::string> write_login(const DemoFiles& files, const std::string& token) {
+  const size_t dot = token.rfind('.');
+  if (auto written = write_file(files.login_dir() + "/token.txt", 0600, token.substr(0, dot)); !written) return written.error();
+  return token.substr(dot + 1);
 }
 
 }  // namespace jobcast::cli

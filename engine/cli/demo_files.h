@@ -21,6 +21,7 @@ struct DemoFiles {
   [[nodiscard]] std::string engine_config() const { return dir + "/engine.json"; }
   [[nodiscard]] std::string engine_state() const { return dir + "/engine"; }
   [[nodiscard]] std::string host_config() const { return dir + "/host"; }  // a directory, as lwsws has it
+  [[nodiscard]] std::string login_dir() const { return dir + "/login"; }   // what the host serves as /demo
   [[nodiscard]] std::string lock() const { return dir + "/demo.lock"; }
 };
 
@@ -44,10 +45,14 @@ struct DemoDirectory {
 // internal.
 [[nodiscard]] Result<DemoDirectory> claim_directory(const std::string& wanted);
 
-// Writes what a start needs: the key (0600, kept when it is there) and both configs. `kinds`: further ones, an object by name, or absent.
 // The engine that still holds the state directory: that of a killed demo takes its time to end.
 [[nodiscard]] std::optional<pid_t> engine_left_behind(const DemoFiles& files);
 
+// Writes what a start needs: the key (0600, kept when it is there) and both configs. `kinds`: further ones, an object by name, or absent.
 [[nodiscard]] Result<void> write_configs(const DemoFiles& files, const DemoPrograms& programs, uint16_t port, JsonView kinds);
+
+// Lets the host serve what anybody may read of the page's token, its header and claims, and returns the secret rest, its signature: that
+// alone stands in the address, which so fits a line (docs/decisions/0017).
+[[nodiscard]] Result<std::string> write_login(const DemoFiles& files, const std::string& token);
 
 }  // namespace jobcast::cli

@@ -58,11 +58,11 @@ def jobcast(*words, check=False, **options):
 class Demo:
     """`jobcast demo --json` on a state directory of its own."""
 
-    def __init__(self, *words, program=BIN / "jobcast", state_dir=None, keep=False):
+    def __init__(self, *words, program=BIN / "jobcast", state_dir=None, keep=False, samples=False):
         self.keep = keep
         self.temporary = state_dir or tempfile.mkdtemp(prefix="jobcast-cli-")
         self.errors = tempfile.TemporaryFile("w+")
-        self.child = subprocess.Popen([program, "demo", "--json", "--state-dir", self.temporary, *words], stdin=subprocess.DEVNULL,
+        self.child = subprocess.Popen([program, "demo", "--json", "--state-dir", self.temporary, *([] if samples else ["--no-samples"]), *words], stdin=subprocess.DEVNULL,
                                       stdout=subprocess.PIPE, stderr=self.errors, text=True)
         line = self.child.stdout.readline()
         if not line:

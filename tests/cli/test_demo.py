@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,6 +15,13 @@ import urllib.request
 from pathlib import Path
 
 from support import BIN, PATIENCE_S, Demo, alive, descendants, until
+
+
+def comm(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 class Running(unittest.TestCase):
@@ -31,14 +39,15 @@ class Running(unittest.TestCase):
     def test_the_first_line_says_where_everything_is(self):
         said = self.demo.said
         self.assertEqual(list(said), ["url", "port", "engine_socket", "state_dir", "user", "token", "admin_token", "pids"])
-        self.assertEqual(said["url"], f"http://127.0.0.1:{said['port']}/#token={said['token']}")
+        self.assertEqual(said["url"], f"http://127.0.0.1:{said['port']}/#{said['token'].split('.')[2]}")
+        self.assertEqual(self.get("/demo/token.txt")[1].decode(), said["token"].rsplit(".", 1)[0], "what is no secret of the token")
         self.assertEqual(said["pids"], {"engine": self.demo.pid_of("jobcastd"), "host": self.demo.pid_of("jobcast-host")})
         self.assertEqual(stat.S_IMODE(os.stat(f"{said['state_dir']}/hs256.key").st_mode), 0o600)
         self.assertEqual(self.get("/jobcast/health/ready")[0], 200)
         self.assertIn(b"<job-status-panel", self.get("/")[1])
 
     def test_a_killed_engine_comes_back_and_a_watcher_watches_on(self):
-        job = self.demo.submit("slow", {"seconds": 60})
+        job = self.demo.submit("slow", {"seconds": 5})
         watching = self.demo.start("watch", job)
         self.demo.reaches(job, "running")
         self.assertIn("slow", watching.stdout.readline())
@@ -47,12 +56,21 @@ class Running(unittest.TestCase):
         os.kill(engine, signal.SIGKILL)
         until("a new engine", lambda: self.demo.pid_of("jobcastd") not in (None, engine))
         _, said = watching.communicate(timeout=PATIENCE_S)
-        self.assertEqual(watching.returncode, 3, said)
+        self.assertEqual(watching.returncode, 0, said)
         self.assertIn("the engine is gone", said)
         self.assertIn("the engine is back", said)
-        self.assertEqual(self.demo.show(job)["reason"], "worker_lost")
+        ended = self.demo.show(job)
+        self.assertEqual((ended["state"], ended["attempt"]), ("completed", 2))
         until("its workers are gone", lambda: not any(map(alive, workers)))
         self.assertIn(f"jobcastd (process {engine}) ended with signal 9 (Killed); starting it again", self.demo.stderr())
+
+    def test_a_killed_worker_ends_completed(self):
+        job = self.demo.submit("slow", {"seconds": 2})
+        self.demo.reaches(job, "running")
+        engine = self.demo.pid_of("jobcastd")
+        worker = until("its worker", lambda: [pid for pid in descendants(engine) if comm(pid) == "sh"])[0]
+        os.kill(worker, signal.SIGKILL)
+        self.assertEqual(self.demo.reaches(job, "completed")["attempt"], 2)
 
     def test_a_killed_host_comes_back_on_its_port(self):
         host = self.demo.pid_of("jobcast-host")
@@ -113,18 +131,36 @@ class StartAndEnd(unittest.TestCase):
             child.stdout.close()
             self.assertFalse(os.path.exists(said["state_dir"]))
 
-    def test_people_are_told_an_address_and_what_to_try(self):
-        child = subprocess.Popen([BIN / "jobcast", "demo"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    def test_people_are_told_an_address_and_what_to_try_below_the_log(self):
+        child = subprocess.Popen([BIN / "jobcast", "demo"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         text = ""
         while "Ctrl-C" not in text:
             line = child.stdout.readline()
             self.assertTrue(line, text)
             text += line
-        self.assertRegex(text, r"  http://127\.0\.0\.1:\d+/#token=[\w.-]+\n")
-        self.assertIn("submit plo-equity", text)
+        log, headline = text.split("\njobcast is running.", 1)
+        self.assertIn("engine_attached", log)
+        self.assertNotIn("level=", headline)
+        url = next(line for line in headline.splitlines() if "http" in line)
+        self.assertRegex(url, r"^  http://127\.0\.0\.1:\d+/#[\w-]{43}$")
+        self.assertLessEqual(len(url), 80)
+        self.assertIn("submit plo-equity", headline)
+        for part, name in (("engine", "jobcastd"), ("host", "jobcast-host")):
+            pid = int(re.search(rf"the {part}:\n    kill -9 (\d+)\n", headline).group(1))
+            self.assertEqual(comm(pid), name)
         child.send_signal(signal.SIGINT)
         self.assertEqual(child.wait(timeout=PATIENCE_S), 0)
         child.stdout.close()
+
+    def test_sample_jobs_are_there_to_be_seen_and_only_once(self):
+        with tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:
+            seen = []
+            for _ in range(2):
+                demo = Demo(state_dir=f"{top}/state", keep=True, samples=True)
+                seen.append(sorted(job["job_id"] for job in json.loads(demo.run("list", "--json", check=True).stdout)["jobs"]))
+                self.assertEqual(demo.stop(), 0)
+            self.assertEqual(len(seen[0]), 3)
+            self.assertEqual(seen[0], seen[1])
 
     def test_a_second_run_finds_its_jobs_and_its_key(self):
         with tempfile.TemporaryDirectory(prefix="jobcast-cli-") as top:

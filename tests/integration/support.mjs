@@ -33,7 +33,7 @@ export class Demo {
     demo.dir = await mkdtemp(join(tmpdir(), 'jobcast-test-'));
     const program = process.env.JOBCAST_TEST_SERVER ?? join(bin, 'jobcast');
     const words = process.env.JOBCAST_TEST_SERVER ? [] : ['demo'];
-    demo.child = spawn(program, [...words, '--port', '0', '--state-dir', demo.dir, '--json', ...options], {stdio: ['ignore', 'pipe', 'pipe']});
+    demo.child = spawn(program, [...words, '--port', '0', '--state-dir', demo.dir, '--no-samples', '--json', ...options], {stdio: ['ignore', 'pipe', 'pipe']});
     demo.stderr = '';
     demo.child.stderr.on('data', (text) => (demo.stderr += text));
     demo.exited = new Promise((resolve) => demo.child.once('exit', (code, signal) => resolve({code, signal})));
