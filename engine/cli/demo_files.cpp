@@ -84,7 +84,7 @@ Json in_list(Json value) {
 
 std::string engine_config(const DemoFiles& files, const DemoPrograms& programs, JsonView more_kinds) {
   // A killed engine or worker costs an attempt: the samples have more than one, so that whoever tries it sees them finish.
-  const auto tries_again = [](Json& kind) { kind.set("max_attempts", 5).set("retry_initial_ms", 200); };
+  const auto tries_again = [](Json& kind) { kind.set("max_attempts", 3).set("retry_initial_ms", 200); };
   Json plo = Json::object();
   plo.set("argv", list_of({programs.plo_equity})).set("threads", 0).set("grace_ms", 2000);
   tries_again(plo);
