@@ -77,6 +77,8 @@ void read_attempts(Fields& in, KindConfig& kind) {
   kind.max_attempts = static_cast<int>(in.integer("max_attempts", kind.max_attempts, 1, 25));
   kind.max_attempts_limit = static_cast<int>(in.integer("max_attempts_limit", kind.max_attempts, 1, 25));
   if (kind.max_attempts_limit < kind.max_attempts) in.fail("max_attempts_limit", "is below max_attempts: raise it, or leave it out");
+  const std::string on_stop = in.has("on_stop") ? in.choice("on_stop", "", {"requeue", "fail", "resume"}) : "";
+  if (!on_stop.empty()) kind.on_stop = on_stop == "requeue" ? OnStop::requeue : on_stop == "fail" ? OnStop::fail : OnStop::resume;
   kind.retry_initial_ms = in.integer("retry_initial_ms", kind.retry_initial_ms, 0, kDayMs);
   kind.retry_max_ms = in.integer("retry_max_ms", std::max(kind.retry_max_ms, kind.retry_initial_ms), 0, 7 * kDayMs);
   if (kind.retry_max_ms < kind.retry_initial_ms) in.fail("retry_max_ms", "is below retry_initial_ms: raise it, or leave it out");

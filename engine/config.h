@@ -12,6 +12,9 @@ namespace jobcast::engine {
 
 enum class ProgressSource : uint8_t { none, worker, pv };  // worker.h's latch; an integer percentage a line on stderr (`pv -n`)
 
+// What becomes of a running job when the engine is told to stop (docs/configuration.md).
+enum class OnStop : uint8_t { by_attempts, requeue, fail, resume };
+
 struct KindConfig {
   std::string name;
   std::vector<std::string> argv;            // argv[0] absolute and executable when checked
@@ -23,6 +26,7 @@ struct KindConfig {
   int64_t cancel_ms = 1000;    // from a cancel request to TERM, for a worker that has not acknowledged it
   int max_attempts = 1;        // default for a submit
   int max_attempts_limit = 1;  // what a submit may ask for; max_attempts where the file is silent
+  OnStop on_stop = OnStop::by_attempts;
   int64_t retry_initial_ms = 1000, retry_max_ms = 60'000;
   double retry_multiplier = 2.0, retry_jitter = 0.2;  // delay = initial × multiplier^(n-1), capped, ± jitter
   std::vector<std::string> env_allow;                 // copied from the engine's own environment

@@ -6,6 +6,7 @@
 
 #include "base/invariant.h"
 #include "base/log.h"
+#include "engine/proc.h"
 #include "engine/snapshot.h"
 
 namespace jobcast::engine {
@@ -18,7 +19,6 @@ constexpr size_t kRefreshMax = 32;  // places at the head of each queue that are
 constexpr size_t kDueMax = 256;     // a turn
 constexpr int64_t kRetainSoonMs = 60'000, kRetainIdleMs = 3'600'000;
 constexpr int64_t kDueTimerMsMax = 60'000;  // the wall clock may be set meanwhile
-constexpr int64_t kCutMs = 500;             // of kStopMsMax, for killing and writing what the ladder did not end
 
 }  // namespace
 
@@ -75,7 +75,8 @@ void Engine::commit(Live& live, Done<std::string> answer) {
   may_start_ = waiting_changed_ = true;
   ++live.in_flight;
   if (answer) live.answers.emplace_back(job.rev, std::move(answer));
-  store_.update(job, live.gate,
+  const bool queued_again = live.put_back && job.state == JobState::queued;
+  store_.update(job, queued_again ? live.put_back : live.gate,
                 [this, change = Change{job.id, job.rev, job.state, encode(job)}](Result<void> done) { committed(change, done); });
 }
 
@@ -175,6 +176,7 @@ void Engine::adopt(Loaded loaded) {
     publisher_.publish({job.id, job.rev, job.state, true, job.owner, snapshot});
   }
   std::unordered_map<JobId, uint64_t> orphans;
+  const auto queued_again = take_put_back(loaded);
   for (const Attempt& attempt : loaded.attempts) orphans[attempt.job] = attempt.fence;
   journal_.drop_all_but(orphans);
   launcher_->resolve_orphans(std::move(loaded.attempts));
@@ -197,6 +199,7 @@ void Engine::adopt(Loaded loaded) {
     unproven.fence = find(id)->job.fence;
     on_orphan_gone(unproven);
   }
+  for (const Attempt& attempt : queued_again) booted(attempt);
   publisher_.flush();
   set_retain_timer(0);
 }
@@ -239,15 +242,18 @@ void Engine::on_finished(const JobId& id, uint64_t fence, const Outcome& outcome
   ended.result_json = outcome.result_json;
   const bool not_begun = outcome.lack && !outcome.success;
   if (not_begun) hold_starts(outcome.error);
-  must(*live, outcome.success ? On::succeed : stopping_ || not_begun ? On::drain : On::fail, ended);
+  if (stopping_ && !outcome.success) return put_back(*live, ended, !not_begun);
+  must(*live, outcome.success ? On::succeed : not_begun ? On::drain : On::fail, ended);
   commit(*live);
 }
 
 void Engine::on_orphan_gone(const Attempt& attempt) {
   Live* live = find(attempt.job);
   if (!live || live->job.state != JobState::running || live->job.fence != attempt.fence) return;
-  Facts lost = facts(*live, Reason::worker_lost);
-  lost.error = "the engine died while this attempt ran, and its process was ended";
+  const bool of_this_boot = attempt.boot_id.empty() || attempt.boot_id == boot_id();
+  Facts lost = facts(*live, of_this_boot ? Reason::worker_lost : Reason::rebooted);
+  lost.error = of_this_boot ? "the engine died while this attempt ran, and its process was ended"
+                            : "the machine went down while this attempt ran, and nobody had stopped the engine";
   must(*live, On::lose_worker, lost);
   live->orphan = false;
   ++totals_.worker_lost;
@@ -327,49 +333,6 @@ void Engine::count_boot() {
     log::error("boot_not_counted", {{"error", boot.error().detail}});
     loop_.after_ms(kRewriteMs, [this] { counting_boot_ = false; });
   });
-}
-
-void Engine::put_back(Live& live) {
-  if (live.gate && launcher_) launcher_->abandon(live.job.id);
-  live.gate.reset();
-  must(live, On::drain, facts(live));
-  commit(live);
-}
-
-void Engine::stop(std::function<void()> stopped) {
-  if (std::exchange(stopping_, true)) {  // asked twice: no more patience
-    loop_.cancel(std::exchange(stop_timer_, 0));
-    stop_timer_ = loop_.after_ms(0, [this] { cut_short(); });
-    return;
-  }
-  stopped_ = std::move(stopped);
-  for (const auto& [id, live] : live_) {
-    if (live->job.state != JobState::running || live->orphan) continue;
-    if (live->gate)
-      put_back(*live);
-    else
-      launcher_->cancel(id);
-  }
-  stop_timer_ = loop_.after_ms(kStopMsMax - kCutMs, [this] { cut_short(); });
-}
-
-// The ladder takes too long: kill what is left and put it back all the same. Orphans stay `running` with their proof: the next engine
-// ends them.
-void Engine::cut_short() {
-  launcher_.reset();
-  for (const auto& [id, live] : live_)
-    if (live->job.state == JobState::running && !live->orphan) put_back(*live);
-  stop_timer_ = loop_.after_ms(kCutMs, [this] {
-    log::error("stopped_unwritten", {});
-    if (stopped_) std::exchange(stopped_, nullptr)();
-  });
-}
-
-void Engine::check_stopped() {
-  if (!stopped_ || inserting_ > 0) return;
-  for (const auto& [id, live] : live_)
-    if (live->in_flight > 0 || live->unwritten || (live->job.state == JobState::running && !live->orphan)) return;
-  std::exchange(stopped_, nullptr)();
 }
 
 }  // namespace jobcast::engine

@@ -78,8 +78,8 @@ class Engine final : public LauncherObserver {
   [[nodiscard]] bool starts_held() const { return hold_ms_ > 0; }
   [[nodiscard]] uint64_t progress_reports() const { return launcher_ ? launcher_->stats().progress_reports : 0; }
 
-  // Starts nothing more, ends what runs by the ladder and puts it back into its queue, no attempt charged. `stopped` comes once all of
-  // that is committed, at the latest after kStopMsMax. A second call cuts the ladder short.
+  // Starts nothing more, ends what runs by the ladder, and puts it back into its queue or fails it, as its kind says. `stopped` comes once
+  // all of that is committed, at the latest after kStopMsMax. A second call cuts the ladder short.
   void stop(std::function<void()> stopped);
   [[nodiscard]] bool stopping() const { return stopping_; }
   static constexpr int64_t kStopMsMax = 10'000;
@@ -99,6 +99,8 @@ class Engine final : public LauncherObserver {
     std::string snapshot;         // as published
     unsigned in_flight = 0;       // changes given to the store and not answered yet
     std::optional<Attempt> gate;  // the proof of a process that waits for its commit
+    std::optional<Attempt>
+        put_back;  // queued again by a stop of this boot, which tells a later engine whether the machine was started anew
     ProgressMeter meter;
     bool orphan = false;     // its process is an earlier engine's
     bool unwritten = false;  // its newest change failed to be written, and is written again in a while
@@ -140,7 +142,11 @@ class Engine final : public LauncherObserver {
   void retain();
   void set_retain_timer(int64_t delay_ms);
   void count_boot();
-  void put_back(Live& live);
+
+  // engine_stop.cpp
+  void put_back(Live& live, Facts stopped, bool begun);
+  [[nodiscard]] static std::vector<Attempt> take_put_back(Loaded& loaded);
+  void booted(const Attempt& before);
   void cut_short();
   void check_stopped();
 

@@ -41,6 +41,7 @@ void Engine::start(Live& live) {
   if (!prepared && prepared.error().code != Errc::invalid) return hold_starts(prepared.error().detail);
   live.job = std::move(started);
   live.meter = {};
+  live.put_back.reset();
   if (prepared) {
     live.gate = std::move(*prepared);
   } else {

@@ -12,7 +12,7 @@ namespace {
 constexpr JobState kNone = JobState{0};
 
 // What else must hold for a row. Rows of the same state and event are tried from the top.
-enum class If : uint8_t { always, cancel_asked, may_fail_again, may_crash_again };
+enum class If : uint8_t { always, cancel_asked, may_fail_again, may_crash_again, may_be_charged };
 
 struct Transition {
   JobState from;
@@ -32,6 +32,8 @@ constexpr std::array kTransitions{
     Transition{queued, On::start, If::always, running},
     Transition{queued, On::cancel, If::always, cancelled},
     Transition{queued, On::expire, If::always, failed},
+    Transition{queued, On::boot, If::may_be_charged, queued},
+    Transition{queued, On::boot, If::always, failed},
 
     Transition{running, On::succeed, If::always, completed},
     Transition{running, On::fail, If::cancel_asked, cancelled},
@@ -44,6 +46,8 @@ constexpr std::array kTransitions{
     Transition{running, On::cancel_done, If::cancel_asked, cancelled},
     Transition{running, On::drain, If::cancel_asked, cancelled},
     Transition{running, On::drain, If::always, queued},
+    Transition{running, On::stop, If::cancel_asked, cancelled},
+    Transition{running, On::stop, If::always, failed},
 
     Transition{retrying, On::due, If::always, queued},
     Transition{retrying, On::retry, If::always, queued},
@@ -53,12 +57,12 @@ constexpr std::array kTransitions{
     Transition{cancelled, On::retry, If::always, queued},
 };
 
-constexpr std::array<const char*, 12> kReasons{
-    "",    "exit", "signal", "timeout", "stalled", "oom", "output_limit", "spawn_error", "worker_lost", "expired", "dependency_failed",
-    "user"};
+constexpr std::array<const char*, 14> kReasons{
+    "",     "exit",    "signal",  "timeout", "stalled", "oom", "output_limit", "spawn_error", "worker_lost", "expired", "dependency_failed",
+    "user", "stopped", "rebooted"};
 
-constexpr std::array<const char*, 12> kEvents{"insert",      "insert_later", "due",         "start",  "succeed", "fail",
-                                              "lose_worker", "cancel",       "cancel_done", "expire", "drain",   "retry"};
+constexpr std::array<const char*, 14> kEvents{"insert", "insert_later", "due",    "start", "succeed", "fail", "lose_worker",
+                                              "cancel", "cancel_done",  "expire", "drain", "stop",    "boot", "retry"};
 
 const char* name(On event) { return kEvents[static_cast<size_t>(event)]; }
 
@@ -68,12 +72,14 @@ bool holds(If condition, const Job& job) {
     case If::cancel_asked: return job.cancel.has_value();
     case If::may_fail_again: return job.attempt < job.max_attempts;
     case If::may_crash_again: return job.attempt < job.max_attempts && job.crashes + 1 < kCrashesMax;
+    case If::may_be_charged: return job.attempt + 1 < job.max_attempts;
   }
   return false;
 }
 
 bool speaks_for_an_attempt(On event) {
-  return event == On::succeed || event == On::fail || event == On::lose_worker || event == On::cancel_done || event == On::drain;
+  return event == On::succeed || event == On::fail || event == On::lose_worker || event == On::cancel_done || event == On::drain ||
+         event == On::stop;
 }
 
 void note_end_of_attempt(Job& job, const Facts& facts) {
@@ -120,6 +126,14 @@ void drain(Job& job, JobState to) {
     --job.attempt;
     job.started_ms.reset();
   }
+}
+
+// The attempt that drain took back is charged.
+void boot(Job& job, const Facts& facts, JobState to) {
+  ++job.attempt;
+  if (to != failed) return;
+  job.reason = facts.reason;
+  job.error = to_utf8(facts.error, kErrorBytesMax);
 }
 
 void cancel(Job& job, const Facts& facts, JobState to) {
@@ -172,7 +186,9 @@ Result<void> apply(Job& job, On event, const Facts& facts) {
     case On::succeed: succeed(job, facts); break;
     case On::lose_worker: ++job.crashes; [[fallthrough]];
     case On::fail:
+    case On::stop:
     case On::cancel_done: fail(job, facts, row->to); break;
+    case On::boot: boot(job, facts, row->to); break;
     case On::drain: drain(job, row->to); break;
     case On::cancel: cancel(job, facts, row->to); break;
     case On::retry: retry(job); break;

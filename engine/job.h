@@ -26,7 +26,9 @@ enum class Reason : uint8_t {
   worker_lost,
   expired,
   dependency_failed,
-  user
+  user,
+  stopped,  // the engine was told to stop while it ran, and its kind does not begin again after that
+  rebooted  // the machine went down while it ran, without a stop of the engine: power loss, a crash, a reset
 };
 [[nodiscard]] const char* name(Reason reason);  // "exit", …; "" for none
 [[nodiscard]] std::optional<Reason> parse_reason(std::string_view text);
@@ -90,6 +92,8 @@ enum class On : uint8_t {
   cancel_done,   // the process ended after a cancel
   expire,
   drain,  // a running job goes back, no attempt charged; cancelled if that was asked for
+  stop,   // the engine stops, and the job's kind does not begin again after that: failed; cancelled if that was asked for
+  boot,   // of a job that drain put back: the machine was started anew since, so that the attempt counts after all; failed at its last
   retry,  // by hand: of a failed or cancelled job, with at least one attempt granted; of a retrying one, at once
 };
 
@@ -102,7 +106,7 @@ struct Facts {
   std::string result_json;
   int64_t retry_at_ms = 0;  // fail, lose_worker: when the next attempt may begin (backoff and jitter are the caller's)
   uint64_t fence =
-      0;  // start: the new attempt's, above the job's last; succeed, fail, cancel_done, lose_worker, drain: the attempt that speaks
+      0;  // start: the new attempt's, above the job's last; succeed, fail, cancel_done, lose_worker, drain, stop: the attempt that speaks
   std::string by;  // cancel
 };
 

@@ -39,8 +39,8 @@ It stays in the foreground and logs key=value lines to standard error: let syste
 
 Ready when the control socket accepts; under systemd (Type=notify) it says READY=1.
 
-Signals: TERM or INT stop it cleanly: running jobs are asked to end, then terminated, and go back into their queues without an
-attempt charged; ten seconds at most, at once if asked twice. HUP is ignored: restart the engine to apply a changed config, jobs
+Signals: TERM or INT stop it cleanly: running jobs are asked to end, then terminated, and go back into their queues or fail,
+as on_stop of their kind says; ten seconds at most, at once if asked twice. HUP is ignored: restart the engine to apply a changed config, jobs
 and clients survive that. After a kill -9 nothing is lost: start it again.
 
 Exit status: 0 after a clean stop, 1 when something failed, 2 when the command line or the config is wrong.

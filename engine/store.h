@@ -32,7 +32,7 @@ struct Loaded {
   uint32_t boot = 0;              // counted up durably by this load: the high half of every rev
   std::vector<Job> live;          // everything not terminal, oldest first
   std::vector<Job> finished;      // the newest terminal ones, at most `finished_max`, as list() gives them
-  std::vector<Attempt> attempts;  // of jobs that were running: orphans until proven dead
+  std::vector<Attempt> attempts;  // of jobs that were running: orphans until proven dead; of queued ones: what a stop put back, with pid 0
 };
 
 struct ListFilter {
@@ -59,7 +59,8 @@ class Store {
   };
   // Looks for the idempotency key (a same key with another kind or args: invalid) and for a live job of the unique key, else inserts.
   void insert(Job job, std::function<void(Result<Inserted>)> done);
-  // All that may change in a job, and with it the attempt's proof where one is given; a job that does not run has none any more. A
+  // All that may change in a job, and with it the attempt's proof where one is given; a job that does not run has none any more, unless one
+  // is given that says on which boot a stop put it back. A
   // result that was left out stays. Errors: not_found; invalid (a job that lives again while another has its unique key).
   void update(const Job& job, std::optional<Attempt> attempt, std::function<void(Result<void>)> done);
   // Only the progress of a running job; no answer; dropped when the queue is full (progress is stored again a second later).

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -72,6 +74,25 @@ Daemon::~Daemon() {
   std::filesystem::remove_all(dir_);
 }
 
+namespace {
+
+bool mount_boot_id(const std::string& file) {
+  return unshare(CLONE_NEWNS) == 0 && mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount(file.c_str(), "/proc/sys/kernel/random/boot_id", nullptr, MS_BIND, nullptr) == 0;
+}
+
+}  // namespace
+
+bool Daemon::boot(const std::string& name) {
+  boot_ = file("boot-" + name);
+  write_file(boot_, "00000000-0000-4000-8000-" + name + "\n");
+  const pid_t may = fork();
+  if (may == 0) _exit(mount_boot_id(boot_) ? 0 : 1);
+  int status = -1;
+  waitpid(may, &status, 0);
+  return status == 0;
+}
+
 bool Daemon::start() {
   client_.reset();
   const std::string notify_path = file("notify.sock");
@@ -93,6 +114,7 @@ bool Daemon::start() {
     dup2(piped_ ? pipe[1] : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), STDERR_FILENO);
     signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files fails the write instead
     setenv("NOTIFY_SOCKET", notify_path.c_str(), 1);
+    if (!boot_.empty() && !mount_boot_id(boot_)) _exit(125);
     if (user_ && (setgroups(0, nullptr) != 0 || setgid(*user_) != 0 || setuid(*user_) != 0)) _exit(126);
     execl(program.c_str(), program.c_str(), "--config", config.c_str(), "--state-dir", state.c_str(), "--socket", control.c_str(),
           "--log-level", "info", nullptr);

@@ -33,6 +33,10 @@ class Daemon {
   // Before start(), and as root: the engine runs as this user, who gets the directory.
   void run_as(uid_t user);
 
+  // The engine starts on another boot of the machine from now on: it has a boot_id of its own mounted over the kernel's. False: this
+  // user may not do that here.
+  bool boot(const std::string& name);
+
   // Starts jobcastd and waits until it says READY=1 to its NOTIFY_SOCKET. False: it ended first; see exit_status().
   bool start();
   void kill_hard();  // SIGKILL, and waits until the process is gone
@@ -67,7 +71,7 @@ class Daemon {
  private:
   void write_config() const;
 
-  std::string dir_, kinds_, more_;
+  std::string dir_, kinds_, more_, boot_;
   std::optional<uid_t> user_;
   pid_t pid_ = -1;
   Fd notify_, log_;

@@ -16,8 +16,8 @@ using enum jobcast::JobState;
 
 constexpr JobState kUnborn = JobState{0}, kRefused = JobState{99};
 constexpr JobState kStates[] = {kUnborn, scheduled, queued, running, retrying, completed, failed, cancelled};
-constexpr On kEvents[] = {On::insert,      On::insert_later, On::due,         On::start,  On::succeed, On::fail,
-                          On::lose_worker, On::cancel,       On::cancel_done, On::expire, On::drain,   On::retry};
+constexpr On kEvents[] = {On::insert, On::insert_later, On::due,    On::start, On::succeed, On::fail, On::lose_worker,
+                          On::cancel, On::cancel_done,  On::expire, On::drain, On::stop,    On::boot, On::retry};
 
 Job job_in(JobState state) {
   Job job;
@@ -39,7 +39,7 @@ Facts facts(uint64_t fence = 7) {
 }
 
 struct Circumstance {
-  bool cancel_asked, attempts_left, third_crash;
+  bool cancel_asked, attempts_left, third_crash, two_left;
 };
 
 // DESIGN §3, row by row and in its order.
@@ -51,6 +51,8 @@ JobState designed(JobState from, On event, Circumstance c) {
     if (event == On::due || (event == On::retry && from == retrying)) return queued;
     return event == On::cancel ? cancelled : kRefused;
   }
+  // put back by a stop, and the machine was started anew since: the attempt counts after all (one was begun, two are allowed)
+  if (from == queued && event == On::boot) return c.two_left ? queued : failed;
   // queued → running; cancelled; failed (expired)
   if (from == queued) return event == On::start ? running : event == On::cancel ? cancelled : event == On::expire ? failed : kRefused;
   if (from == running) {
@@ -60,10 +62,12 @@ JobState designed(JobState from, On event, Circumstance c) {
     if (event == On::cancel) return running;
     // … however the process ended after it
     if (event == On::cancel_done) return c.cancel_asked ? cancelled : kRefused;
-    if (event != On::fail && event != On::lose_worker && event != On::drain) return kRefused;
+    if (event != On::fail && event != On::lose_worker && event != On::drain && event != On::stop) return kRefused;
     if (c.cancel_asked) return cancelled;
     // … queued (drain) …
     if (event == On::drain) return queued;
+    // … failed (the engine stops, and the kind does not begin again)
+    if (event == On::stop) return failed;
     // … retrying; failed; with the worker lost: failed at 3 crashes
     if (!c.attempts_left || (event == On::lose_worker && c.third_crash)) return failed;
     return retrying;
@@ -75,11 +79,12 @@ JobState designed(JobState from, On event, Circumstance c) {
 void every_state_takes_every_event_as_designed(void**) {
   for (const JobState from : kStates)
     for (const On event : kEvents)
-      for (unsigned bits = 0; bits < 8; ++bits) {
-        const Circumstance c{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0};
+      for (unsigned bits = 0; bits < 16; ++bits) {
+        const Circumstance c{(bits & 1) != 0, (bits & 2) != 0, (bits & 4) != 0, (bits & 10) == 10};
         Job job = job_in(from);
         if (c.cancel_asked) job.cancel = CancelRequest{2000, "alice", std::nullopt};
         if (!c.attempts_left) job.max_attempts = job.attempt;
+        if (c.two_left) job.max_attempts = job.attempt + 2;
         if (c.third_crash) job.crashes = kCrashesMax - 1;
         const JobState expected = designed(from, event, c);
         const auto applied = apply(job, event, facts(event == On::start ? 8 : 7));
@@ -102,7 +107,7 @@ void a_refused_event_leaves_the_job_untouched(void**) {
 }
 
 void a_stale_attempt_changes_nothing(void**) {
-  for (const On event : {On::succeed, On::fail, On::lose_worker, On::cancel_done, On::drain})
+  for (const On event : {On::succeed, On::fail, On::lose_worker, On::cancel_done, On::drain, On::stop})
     for (const uint64_t fence : {uint64_t{0}, uint64_t{6}, uint64_t{8}}) {
       Job job = job_in(running);
       job.cancel = CancelRequest{2000, "alice", std::nullopt};
@@ -218,6 +223,23 @@ void a_drained_job_goes_back_without_a_charge(void**) {
   assert_false(job.started_ms.has_value());
 }
 
+void a_boot_since_charges_what_a_stop_put_back(void**) {
+  Job job = job_in(running);
+  assert_true(apply(job, On::drain, facts()).ok());
+  assert_true(apply(job, On::boot, facts()).ok());
+  assert_int_equal(job.attempt, 1);
+  assert_int_equal(job.state, queued);
+  assert_true(apply(job, On::start, facts(8)).ok());
+  assert_int_equal(job.attempt, 2);
+  assert_true(apply(job, On::drain, facts(8)).ok());
+  Facts last = facts();
+  last.reason = Reason::stopped;
+  assert_true(apply(job, On::boot, last).ok());
+  assert_int_equal(job.attempt, 2);
+  assert_int_equal(job.state, failed);
+  assert_int_equal(job.reason, Reason::stopped);
+}
+
 void retry_by_hand_grants_one_attempt_and_forgets_the_past(void**) {
   Job job = job_in(failed);
   job.attempt = job.max_attempts = 2;
@@ -266,6 +288,7 @@ int main() {
       cmocka_unit_test(cancel_of_a_running_job_is_only_a_request),
       cmocka_unit_test(a_job_that_completes_before_its_cancel_stays_completed),
       cmocka_unit_test(a_drained_job_goes_back_without_a_charge),
+      cmocka_unit_test(a_boot_since_charges_what_a_stop_put_back),
       cmocka_unit_test(retry_by_hand_grants_one_attempt_and_forgets_the_past),
       cmocka_unit_test(an_error_is_bounded_and_made_utf8),
       cmocka_unit_test(names_survive_a_round_trip),
