@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace jobcast::plugin {
 namespace {
@@ -89,6 +90,15 @@ void Connections::set_clean(lws* wsi, bool clean) {
 const Connections::Stats& Connections::stats() const {
   stats_.open = table_->all;
   return stats_;
+}
+
+void Connections::begin_request(lws* wsi) {
+  if (const auto entry = entries().find(wsi); entry != entries().end()) entry->second.alone = std::exchange(entry->second.clean, false);
+}
+
+bool Connections::alone(lws* wsi) {
+  const auto entry = entries().find(wsi);
+  return entry != entries().end() && entry->second.alone;
 }
 
 }  // namespace jobcast::plugin

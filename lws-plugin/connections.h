@@ -35,6 +35,9 @@ class Connections {
   [[nodiscard]] static bool known(lws* wsi) { return entries().contains(wsi); }
   [[nodiscard]] static bool clean(lws* wsi);
   static void set_clean(lws* wsi, bool clean);
+  // A request begins. Afterwards alone() tells whether it began on a clean connection, so that only its own bytes can be about.
+  static void begin_request(lws* wsi);
+  [[nodiscard]] static bool alone(lws* wsi);
 
   struct Stats : Metrics {
     Gauge open{*this, "jobcast_connections", "Network connections of this vhost."};
@@ -51,7 +54,7 @@ class Connections {
   struct Entry {
     std::shared_ptr<Table> table;
     Address address;
-    bool clean = true;
+    bool clean = true, alone = false;
   };
   static Address address_of(int fd);
   static std::unordered_map<lws*, Entry>& entries();

@@ -84,6 +84,7 @@ class Exchange {
   bool counted_held_ = false;
   HttpResponse response_;
   size_t sent_ = 0;
+  size_t body_bytes_ = 0;  // that the request announced
   lws_usec_t deadline_us_ = 0;
   EngineLink::CallId call_ = 0;
   std::unique_ptr<Holder> holder_;

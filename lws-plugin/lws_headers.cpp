@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "lws-plugin/connections.h"
+
 namespace jobcast::plugin {
 
 std::string header(lws* wsi, lws_token_indexes token) {
@@ -27,8 +29,17 @@ std::string custom_header(lws* wsi, const char* name_with_colon) {
   return text.substr(start, text.find_last_not_of(" \t") - start + 1);
 }
 
-// There is no call for it. But the loop does not sleep while a connection has such bytes, unless that connection is not to be read.
+// There is no call for it. But in lws 4.1 the loop does not sleep while a connection has such bytes, unless that connection is not to be
+// read. From 4.2 on the same question runs due timers and with them whatever they call, in the middle of the callback that asks, and with
+// LWS_WITH_EXTERNAL_POLL in 4.1 too: there it is not asked. Later versions end a connection on which more comes while an answer is awaited,
+// so it only matters whether this request came behind another one.
 Buffered input_buffered(lws* wsi) {
+#if LWS_LIBRARY_VERSION_NUMBER >= 4002000
+  return Connections::alone(wsi) ? Buffered::no : Buffered::unclear;
+#elif defined(LWS_WITH_EXTERNAL_POLL)
+  (void)wsi;
+  return Buffered::unclear;
+#else
   lws_context* context = lws_get_context(wsi);
   if (lws_service_adjust_timeout(context, 1, 0) != 0) return Buffered::no;
   if (lws_is_ssl(wsi)) return Buffered::unclear;
@@ -36,6 +47,7 @@ Buffered input_buffered(lws* wsi) {
   const bool others = lws_service_adjust_timeout(context, 1, 0) == 0;
   lws_rx_flow_control(wsi, 1);
   return others ? Buffered::unclear : Buffered::yes;
+#endif
 }
 
 // lws keeps the table attached only then; and only with one attached does this call touch its result.
@@ -45,7 +57,14 @@ bool header_table_kept(lws* wsi) {
   return touched == '\0';
 }
 
-bool is_h2(lws* wsi) { return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0; }
+bool is_h2(lws* wsi) {
+#if defined(LWS_ROLE_H2)
+  return lws_hdr_total_length(wsi, WSI_TOKEN_HTTP_COLON_METHOD) > 0;
+#else
+  (void)wsi;
+  return false;
+#endif
+}
 
 void read_http_request(lws* wsi, HttpRequest& request) {
   constexpr auto kMethods = std::to_array<std::pair<lws_token_indexes, Method>>({

@@ -13,6 +13,9 @@ namespace jobcast::plugin {
 [[nodiscard]] std::string custom_header(lws* wsi, const char* name_with_colon);
 // All of `request` but its body. Works for upgrades too.
 void read_http_request(lws* wsi, HttpRequest& request);
+// lws 4.1 keeps what is pipelined behind an unanswered request for later. Later versions end the connection when they come to it, and spin
+// while it is not to be read: there a connection on which more is pipelined ends with its first answer at the latest.
+constexpr bool kKeepsPipelined = LWS_LIBRARY_VERSION_NUMBER < 4002000;
 // Does lws hold bytes of this connection that it has read and not used up: a request pipelined behind another, its own included? Unclear
 // where others have such bytes too, and with TLS, which may hold some itself.
 enum class Buffered : uint8_t { no, yes, unclear };

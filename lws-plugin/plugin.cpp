@@ -18,6 +18,7 @@
 #include "lws-plugin/exchange.h"
 #include "lws-plugin/lws_headers.h"
 #include "lws-plugin/plugin.h"
+#include "lws-plugin/timer.h"
 #include "lws-plugin/vhost.h"
 #include "lws-plugin/ws.h"
 
@@ -61,6 +62,7 @@ void destroy_vhost(lws* wsi) {
 // lws 4.1 takes the body of a request that was pipelined behind another from where that request's own head begins, and then never stops
 // telling that the body is complete.
 bool body_would_loop(lws* wsi) {
+  if (!kKeepsPipelined) return false;
   const std::string length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
   const bool has_body = length.empty()
                             ? lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) > 0 || lws_hdr_total_length(wsi, WSI_TOKEN_PUT_URI) > 0 ||
@@ -93,7 +95,7 @@ int guard(lws* wsi, lws_callback_reasons reason, void* in, bool& mine) {
       const std::string length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
       if (!length.empty() && !parse_length(length) && lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) <= 0) return 1;
       const bool loops = body_would_loop(wsi);
-      Connections::set_clean(wsi, false);  // until the end of this transaction is seen
+      Connections::begin_request(wsi);  // not clean again until the end of this transaction is seen
       return loops ? 1 : 0;
     }
     default: mine = false; return 0;
@@ -188,6 +190,7 @@ int on_ws(lws* wsi, lws_callback_reasons reason, WsSlot* slot, void* in, size_t 
 
 template <auto handler, class Slot>
 int trampoline(lws* wsi, lws_callback_reasons reason, void* user, void* in, size_t len) noexcept {
+  const Busy busy;
   try {
     return handler(wsi, reason, static_cast<Slot*>(user), in, len);
   } catch (const std::exception& trouble) {

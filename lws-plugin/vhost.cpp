@@ -11,6 +11,7 @@
 #include "base/json_slice.h"
 #include "base/log.h"
 #include "lws-plugin/exchange.h"
+#include "lws-plugin/lws_version.h"
 #include "lws-plugin/ws.h"
 
 namespace jobcast::plugin {
@@ -51,6 +52,7 @@ Result<Event> snapshot_event(std::string_view snapshot, std::string& owner) {
 std::unique_ptr<Vhost> Vhost::create(lws_context* context, lws_vhost* vhost, const lws_protocol_vhost_options* pvos) {
   auto options = Options::parse(to_span(pvos));
   std::string fault = options ? "" : options.error().detail;
+  if (const std::string why = lws_mismatch(); !why.empty()) fault = why;
   if (!options) options = Options{};
   return std::unique_ptr<Vhost>(new Vhost(context, vhost, std::move(*options), std::move(fault)));
 }

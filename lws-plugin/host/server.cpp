@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "lws-plugin/limits.h"
+#include "lws-plugin/lws_version.h"
 #include "lws-plugin/plugin.h"
 
 namespace jobcast::host {
@@ -103,6 +104,7 @@ Server::~Server() {
 }
 
 Result<void> Server::start() {
+  if (const std::string why = plugin::lws_mismatch(); !why.empty()) return {Errc::internal, why};
   limit_descriptors(config_.descriptors_max);
   lws_set_log_level(LLL_ERR | (log::enabled(log::Level::info) ? LLL_WARN | LLL_NOTICE : 0), log_of_lws);
   lws_context_creation_info info{};
@@ -223,6 +225,8 @@ Result<void> Server::add_vhost(const VhostConfig& config) {
   }
   parts.own = {kOwnProtocol, on_own_protocol, 0, 0, 0, this, 0};
   parts.protocols.push_back(&parts.own);
+  parts.options.push_back({enabled, nullptr, kOwnProtocol, ""});  // from 4.2 on lws initialises only protocols that stand in this list
+  enabled = &parts.options.back();
   parts.protocols.push_back(nullptr);
   info.pprotocols = parts.protocols.data();
   info.pvo = enabled;
@@ -252,6 +256,8 @@ int Server::on_own_protocol(lws*, lws_callback_reasons reason, void*, void*, siz
       return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:  // once for each vhost
       if (stop_asked && server.give_up_ms_ == 0) server.end();
+      // Makes libuv's loop return; the rest of it follows outside. Only here: in a timer, lws 4.3 and later would put it off for ever.
+      if (server.ended_ && server.config_.loop == "libuv" && !std::exchange(server.destroyed_, true)) lws_context_destroy(server.context_);
       return 0;
     case LWS_CALLBACK_FILTER_PROTOCOL_CONNECTION: return 1;  // no subprotocol of ws clients
     default: return 0;
@@ -283,7 +289,7 @@ void Server::end() {
   }
   ended_ = open == 0 || now().mono_ms() >= give_up_ms_;
   if (!ended_) return end_timer_->after_us(context_, kEndLookUs);
-  if (config_.loop == "libuv") lws_context_destroy(context_);  // makes its loop return; the rest follows outside of it
+  lws_cancel_service(context_);
 }
 
 }  // namespace jobcast::host

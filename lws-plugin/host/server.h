@@ -44,7 +44,7 @@ class Server {
   std::vector<lws_vhost*> vhosts_;
   size_t initialised_ = 0;
   int64_t give_up_ms_ = 0;
-  bool ended_ = false;
+  bool ended_ = false, destroyed_ = false;
   std::function<void()> ready_;
   std::unique_ptr<plugin::Timer> ready_timer_, end_timer_;
 };
