@@ -2,7 +2,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -101,7 +103,10 @@ Cgroup Cgroup::create(const std::string& parent, const std::string& name) {
 Cgroup Cgroup::open(const std::string& path) {
   Cgroup cgroup;
   cgroup.path_ = path;
-  cgroup.directory_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  cgroup.directory_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // The path may come from the database. What is done inside, such as writing to cgroup.kill, is meant for the kernel alone.
+  struct statfs system {};
+  if (cgroup && (::fstatfs(cgroup.fd(), &system) != 0 || system.f_type != CGROUP2_SUPER_MAGIC)) cgroup.directory_.reset();
   return cgroup;
 }
 

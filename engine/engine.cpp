@@ -6,6 +6,7 @@
 
 #include "base/invariant.h"
 #include "base/log.h"
+#include "engine/own_file.h"
 #include "engine/proc.h"
 #include "engine/snapshot.h"
 
@@ -317,7 +318,7 @@ void Engine::retain() {
       return set_retain_timer(kRetainSoonMs);
     }
     for (const JobId& id : *deleted)
-      if (launcher_) ::unlink(launcher_->log_path(id).c_str());
+      if (launcher_) remove_own_file(launcher_->log_path(id));
     if (!deleted->empty()) log::info("retention", {{"deleted", deleted->size()}});
     set_retain_timer(deleted->empty() ? kRetainIdleMs : 0);
   });

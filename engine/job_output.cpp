@@ -6,9 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <utility>
 
 #include "base/log.h"
+#include "engine/own_file.h"
 
 namespace jobcast::engine {
 namespace {
@@ -21,8 +22,11 @@ constexpr int kChunksAtEnd = 1024;  // a pipe holds at most 1 MiB (fs.pipe-max-s
 }  // namespace
 
 void CappedLog::open(const std::string& path, int64_t bytes_max, int64_t bytes_per_second_max, int64_t now_mono_ns) {
-  file_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0640));
-  if (!file_) log::warning("job_log_failed", {{"path", path}, {"error", std::strerror(errno)}});
+  auto made = replace_own_file(path, O_WRONLY | O_APPEND, 0640);
+  if (made)
+    file_ = std::move(*made);
+  else
+    log::warning("job_log_failed", {{"error", made.error().detail}});
   room_ = bytes_max;
   per_second_ = allowance_ = bytes_per_second_max;
   refilled_ns_ = now_mono_ns;

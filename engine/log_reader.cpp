@@ -11,7 +11,9 @@
 
 #include "base/handle.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
+#include "engine/own_file.h"
 
 namespace jobcast::engine {
 namespace {
@@ -39,13 +41,20 @@ bool may_be_cut(std::string_view bytes, size_t at) {
 
 Result<LogPiece> read_log(const std::string& path, int64_t offset, int64_t limit, bool complete, size_t json_bytes_max) {
   LogPiece piece;
-  const Fd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  struct stat info {};
-  if (!fd && errno == ENOENT) {
+  const auto own = open_own_file(path, O_RDONLY);
+  if (!own && own.error().code == Errc::not_found) {
     piece.json = "\"\"";
     return piece;
   }
-  if (!fd || fstat(fd.get(), &info) != 0) return {Errc::internal, "the log cannot be read: " + std::string(std::strerror(errno))};
+  if (!own) {
+    log::warning("job_log_refused", {{"error", own.error().detail}});
+    if (own.error().code == Errc::corrupt)
+      return {Errc::not_found, "the log of this job is gone: its program put something else in the place of the file"};
+    return {Errc::internal, "the log cannot be read; the engine's log says why"};
+  }
+  const Fd& fd = *own;
+  struct stat info {};
+  if (fstat(fd.get(), &info) != 0) return {Errc::internal, "the log cannot be read: " + std::string(std::strerror(errno))};
   piece.size = info.st_size;
   piece.offset = std::clamp<int64_t>(offset < 0 ? piece.size + offset : offset, 0, piece.size);
   std::string bytes(static_cast<size_t>(std::min(std::max<int64_t>(limit, kCharacterMax), piece.size - piece.offset)), '\0');

@@ -62,6 +62,12 @@ Fd take_signals() {
   return Fd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+// Tells the manager, from the loop itself, that the loop still turns: one that stands still is ended and started anew.
+void feed_watchdog(Loop& loop, int64_t within_ms) {
+  notify_manager("WATCHDOG=1");
+  loop.after_ms(within_ms / 3, [&loop, within_ms] { feed_watchdog(loop, within_ms); });
+}
+
 int serve(const Config& config) {
   const Fd signals = take_signals();
   auto peers = Peers::create(config.control_users, config.control_groups);
@@ -102,6 +108,7 @@ int serve(const Config& config) {
   });
   log::notice("ready", {{"socket", config.socket}, {"boot", publisher.revisions().boot()}, {"jobs", live}, {"orphans", orphans}});
   notify_manager("READY=1");
+  if (const auto within_ms = watchdog_ms()) feed_watchdog(loop, *within_ms);
   loop.run();
   unlink(config.socket.c_str());
   log::notice("stopped", {});

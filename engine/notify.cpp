@@ -2,7 +2,9 @@
 
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +24,15 @@ void notify_manager(std::string_view state) {
   const Fd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   (void)sendto(fd.get(), state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&address),
                static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + length));
+}
+
+std::optional<int64_t> watchdog_ms() {
+  const char* const within_us = getenv("WATCHDOG_USEC");
+  const char* const whose = getenv("WATCHDOG_PID");
+  if (!within_us || (whose && strtoll(whose, nullptr, 10) != getpid())) return std::nullopt;
+  const long long us = strtoll(within_us, nullptr, 10);
+  if (us <= 0) return std::nullopt;
+  return std::max<int64_t>(us / 1000, 1);
 }
 
 }  // namespace jobcast::engine

@@ -37,7 +37,8 @@ It stays in the foreground and logs key=value lines to standard error: let syste
   --version           print the version
   --help              this text
 
-Ready when the control socket accepts; under systemd (Type=notify) it says READY=1.
+Ready when the control socket accepts; under systemd (Type=notify) it says READY=1, and WATCHDOG=1 from its loop
+(WatchdogSec).
 
 Signals: TERM or INT stop it cleanly: running jobs are asked to end, then terminated, and go back into their queues or fail,
 as on_stop of their kind says; ten seconds at most, at once if asked twice. HUP is ignored: restart the engine to apply a changed config, jobs

@@ -1,26 +1,35 @@
 #include "engine/progress_journal.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <utility>
 
 #include "base/log.h"
+#include "engine/own_file.h"
 
 namespace jobcast::engine {
 namespace {
 
+constexpr off_t kBytesMax = 16 << 20;
 constexpr uint64_t kDone = 1, kTotal = 2, kPercent = 4;
 
 }  // namespace
 
-ProgressJournal::ProgressJournal(const std::string& path) : fd_(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) {
-  if (!fd_) {
-    log::warning("no_progress_journal", {{"path", path}, {"error", std::strerror(errno)}});
+ProgressJournal::ProgressJournal(const std::string& path) {
+  auto file = open_own_file(path, O_RDWR);
+  struct stat info {};
+  // What an engine wrote is never that long: it holds the jobs that run at the same time.
+  if (file && (fstat(file->get(), &info) != 0 || info.st_size > kBytesMax)) file = Error{Errc::corrupt, path + " is too long"};
+  if (!file && file.error().code == Errc::corrupt) log::warning("progress_journal_replaced", {{"error", file.error().detail}});
+  if (!file) file = replace_own_file(path, O_RDWR, 0600);
+  if (!file) {
+    log::warning("no_progress_journal", {{"error", file.error().detail}});
     return;
   }
+  fd_ = std::move(*file);
   Record record;
   for (; pread(fd_.get(), &record, sizeof record, static_cast<off_t>(end_ * sizeof record)) == sizeof record; ++end_) {
     if (record.fence == 0) {

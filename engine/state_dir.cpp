@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "engine/own_file.h"
+
 namespace jobcast::engine {
 namespace {
 
@@ -31,10 +33,15 @@ bool somebody_answers(const sockaddr_un& address) {
 
 Result<Fd> claim_state_dir(const std::string& path) {
   if (auto made = make_dir(path); !made) return made.error();
-  if (auto made = make_dir(path + "/logs"); !made) return made.error();
-  const std::string file = path + "/lock";
-  Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const std::string logs = path + "/logs", file = path + "/lock";
+  if (auto made = make_dir(logs); !made) return made.error();
+  struct stat info {};
+  if (lstat(logs.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
+    return {Errc::invalid, logs + " is no directory of its own: the engine follows no link there; put the directory back", "state_dir"};
+  Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
   if (!fd) return {Errc::invalid, "cannot open " + file + ": " + std::strerror(errno), "state_dir"};
+  if (const std::string what = not_own(fd.get()); !what.empty())
+    return {Errc::invalid, file + " " + what + ": remove it, or run the engine as the user whose directory this is", "state_dir"};
   struct flock lock {};
   lock.l_type = F_WRLCK;
   if (fcntl(fd.get(), F_SETLK, &lock) == 0) return fd;

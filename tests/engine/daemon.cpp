@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -114,6 +115,7 @@ bool Daemon::start() {
     dup2(piped_ ? pipe[1] : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), STDERR_FILENO);
     signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files fails the write instead
     setenv("NOTIFY_SOCKET", notify_path.c_str(), 1);
+    if (watchdog_ms_ > 0) setenv("WATCHDOG_USEC", std::to_string(watchdog_ms_ * 1000).c_str(), 1);
     if (!boot_.empty() && !mount_boot_id(boot_)) _exit(125);
     if (user_ && (setgroups(0, nullptr) != 0 || setgid(*user_) != 0 || setuid(*user_) != 0)) _exit(126);
     execl(program.c_str(), program.c_str(), "--config", config.c_str(), "--state-dir", state.c_str(), "--socket", control.c_str(),
@@ -136,6 +138,14 @@ bool Daemon::start() {
   }
   fail_msg("jobcastd is not ready: %s", stderr_text().c_str());
   return false;
+}
+
+std::string Daemon::told_manager(int patience_ms) const {
+  pollfd told{notify_.get(), POLLIN, 0};
+  if (poll(&told, 1, patience_ms) != 1) return "";
+  char text[256];
+  const ssize_t got = recv(notify_.get(), text, sizeof text, 0);
+  return {text, static_cast<size_t>(std::max<ssize_t>(got, 0))};
 }
 
 int Daemon::wait_exit() {

@@ -37,6 +37,11 @@ class Daemon {
   // user may not do that here.
   bool boot(const std::string& name);
 
+  // Before start(): the manager wants a WATCHDOG=1 within this time.
+  void watchdog_ms(int within) { watchdog_ms_ = within; }
+  // The next thing that the engine tells its manager after READY=1; "" if that takes longer.
+  std::string told_manager(int patience_ms) const;
+
   // Starts jobcastd and waits until it says READY=1 to its NOTIFY_SOCKET. False: it ended first; see exit_status().
   bool start();
   void kill_hard();  // SIGKILL, and waits until the process is gone
@@ -73,6 +78,7 @@ class Daemon {
 
   std::string dir_, kinds_, more_, boot_;
   std::optional<uid_t> user_;
+  int watchdog_ms_ = 0;
   pid_t pid_ = -1;
   Fd notify_, log_;
   bool piped_ = false;
