@@ -77,8 +77,9 @@ void Engine::commit(Live& live, Done<std::string> answer) {
   ++live.in_flight;
   if (answer) live.answers.emplace_back(job.rev, std::move(answer));
   const bool queued_again = live.put_back && job.state == JobState::queued;
-  store_.update(job, queued_again ? live.put_back : live.gate,
-                [this, change = Change{job.id, job.rev, job.state, encode(job)}](Result<void> done) { committed(change, done); });
+  store_.update(
+      job, queued_again ? live.put_back : live.gate,
+      [this, change = Change{job.id, job.rev, job.fence, job.state, encode(job)}](Result<void> done) { committed(change, done); });
 }
 
 void Engine::committed(const Change& change, const Result<void>& done) {
@@ -95,7 +96,8 @@ void Engine::committed(const Change& change, const Result<void>& done) {
   live.revived = false;
   live.snapshot = change.snapshot;
   publisher_.publish({change.id, change.rev, change.state, true, live.job.owner, live.snapshot});
-  if (live.gate && live.job.state == JobState::running) {
+  // Only the change that holds its proof opens the gate: an older one, of the job's return to its queue, may be answered meanwhile.
+  if (live.gate && change.state == JobState::running && change.fence == live.gate->fence) {
     live.gate.reset();
     launcher_->release(change.id);
   }

@@ -111,7 +111,7 @@ class Engine final : public LauncherObserver {
   };
   struct Change {  // on its way through the store
     JobId id;
-    uint64_t rev = 0;
+    uint64_t rev = 0, fence = 0;
     JobState state = JobState::queued;
     std::string snapshot;
   };

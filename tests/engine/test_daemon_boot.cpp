@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "base/clock.h"
 #include "tests/cmocka.h"
 #include "tests/engine/daemon.h"
 
@@ -43,7 +44,11 @@ std::string runs() {
 }
 
 void until_runs(const std::string& wanted) {
-  until(("it ran " + wanted).c_str(), [&] { return runs() == wanted; });
+  std::string ran;
+  const int64_t end = now().mono_ms() + kPatienceMs;
+  while ((ran = runs()) != wanted)
+    if (now().mono_ms() > end)
+      fail_msg("it ran %s and not %s: %s", ran.c_str(), wanted.c_str(), daemon->result("job.list", "{}").dump().c_str());
 }
 
 std::string name_of_boot(int boot) { return std::string(11, '0') + std::to_string(boot); }
