@@ -1,5 +1,6 @@
 export type JobState = 'scheduled' | 'queued' | 'running' | 'retrying' | 'completed' | 'failed' | 'cancelled';
-export type Status = 'closed' | 'connecting' | 'live' | 'polling' | 'offline' | 'unauthorized';
+/** live: page, server and engine answered each other within the last five seconds. stale: the server answers, but its engine is away. */
+export type Status = 'closed' | 'connecting' | 'live' | 'stale' | 'polling' | 'offline' | 'unauthorized';
 
 /** The snapshot of docs/protocol.md; unknown values are null. Times are RFC 3339 in UTC. */
 export interface Job {
@@ -42,6 +43,7 @@ export interface SubmitRequest {
   run_at_ms?: number;
   max_attempts?: number;
   unique_key?: string;
+  idempotency_key?: string;
   meta?: Record<string, unknown>;
 }
 
@@ -55,6 +57,10 @@ export interface Options {
   retryMs?: number;
   pollMs?: number;
   requestMs?: number;
+  submitMs?: number;
+  openMs?: number;
+  pingMs?: number;
+  pongMs?: number;
   pushedMax?: number;
 }
 
@@ -62,27 +68,35 @@ export declare class JobcastError extends Error {
   code: string;
   field: string | null;
   status: number;
+  /** The least that the server asked to wait for, 0 where it said nothing. */
+  retryAfterMs: number;
 }
 
 export declare function isTerminal(job: Job): boolean;
 
-/** Events: `status` {status, detail}, `job` Job, `engine` {stale}. */
+/** For sort(): what runs, then what waits, then what is over; the newest first in each. */
+export declare function compareJobs(a: Job, b: Job): number;
+
+/** Events: `status` {status, detail}, `job` Job, `gone` {job_id}: no longer there, or no longer yours; `engine` {stale}. */
 export declare class Jobcast extends EventTarget {
   constructor(options?: Options);
   readonly status: Status;
   readonly user: string | null;
+  readonly token: string | null;
   readonly jobs: Job[];
   connect(): void;
   reconnect(): void;
   close(): void;
   setToken(token: string): void;
-  watch(jobId: string, callback: (job: Job) => void): () => void;
+  /** (null, error): there is no such job, or no longer. */
+  watch(jobId: string, callback: (job: Job | null, error?: JobcastError) => void): () => void;
   watchList(): void;
+  /** Repeated with one key while no answer comes, for `submitMs`. */
   submit(request: SubmitRequest, options?: {idempotencyKey?: string}): Promise<Job>;
   cancel(jobId: string): Promise<Job | undefined>;
   retry(jobId: string): Promise<Job>;
   get(jobId: string): Promise<Job>;
-  list(): Promise<{jobs: Job[]; next_cursor: string | null}>;
+  list(query?: string | Record<string, string>): Promise<{jobs: Job[]; next_cursor: string | null}>;
   result(jobId: string): Promise<unknown>;
   log(jobId: string): Promise<string>;
 }

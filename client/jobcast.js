@@ -1,423 +1,549 @@
-// The browser's side of jobcast: one WebSocket while it can be had, conditional GETs while it cannot. ES module, no dependencies.
+// The browser's side of jobcast: one WebSocket while it can be had, conditional GETs while it cannot. ES modules, no dependencies.
 //
 //   import {Jobcast} from './jobcast.js';
 //   const jobs = new Jobcast({url: '/jobcast', getToken: () => fetch('/token').then(r => r.text())});
 //   jobs.addEventListener('status', e => console.log(e.detail.status));
-//   const stop = jobs.watch(jobId, job => bar.value = job.progress.percent);
+//   const stop = jobs.watch(jobId, job => bar.value = job?.progress?.percent ?? 0);
 //   jobs.connect();
 //
 // Every job is kept at its highest `rev`, so a late poll never undoes what a push has shown. docs/protocol.md is the contract.
+// `live` is a promise: page, server and engine answered each other within the last five seconds. Whoever cannot say that says so.
 
-const TERMINAL = new Set(['completed', 'failed', 'cancelled']);
+import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, passes, pause, randomKey} from './basics.js';
+import {Connection} from './connection.js';
+import {Http} from './http.js';
+import {Reader} from './reader.js';
+export {JobcastError, compareJobs, isTerminal};
 
-/** Whether a job is over: completed, failed or cancelled. */
-export const isTerminal = (job) => TERMINAL.has(job.state);
-
-/** An answer of the server's that says no: `code` is the protocol's word for it, `field` the input at fault, `status` HTTP's or 0. */
-export class JobcastError extends Error {
-  constructor(code, message, {field = null, status = 0} = {}) {
-    super(message);
-    this.name = 'JobcastError';
-    this.code = code;
-    this.field = field;
-    this.status = status;
-  }
-}
-
-const DEFAULTS = {
-  url: '/jobcast',            // the mount, absolute or relative to the page
-  token: null,                // a JWT, or:
-  getToken: null,             // () => token or its promise; asked again when a token expires
-  attempts: 5,                // connection attempts before polling begins
-  backoffMs: 500,             // the first attempt's ceiling; doubles, with full jitter
-  backoffMaxMs: 15000,
-  retryMs: 30000,             // while polling, a new attempt about so often
-  pollMs: 5000,               // conditional GETs: of everything while polling, of what is not pushed while live
-  requestMs: 10000,           // an unanswered request fails after it
-  pushedMax: 64,              // jobs subscribed at once; the others are polled
-};
+const LIVE_POLL_MS = 2500;    // for running jobs that are not pushed: `live` allows five seconds
 
 export class Jobcast extends EventTarget {
   #options;
   #base;
-  #socket = null;
-  #status = 'closed';         // closed, connecting, live, polling, offline, unauthorized
-  #token = null;
+  #http;
+  #reader;
+  #connection = null;
+  #phase = 'closed';          // closed, connecting, open, polling, offline, unauthorized
+  #status = 'closed';
+  #engineAway = false;
+  #engineHeard = new Since();
+  #probed = new Since();
   #user = null;
   #failures = 0;
-  #nextId = 1;
-  #requests = new Map();      // id → {resolve, reject, timer}
   #jobs = new Map();          // job_id → the newest snapshot
+  #doubted = new Set();       // job_ids whose snapshot any other replaces: the server began another life
   #watchers = new Map();      // job_id → Set of callbacks
-  #subscribed = new Set();    // job_ids asked for on the present socket
-  #etags = new Map();         // path → ETag of what is known
-  #listWanted = false;
-  #reconnectTimer = 0;
-  #pollTimer = 0;
+  #absent = new Map();        // watched job_id → why there is no such job
+  #subscribed = new Set();    // job_ids asked for on the present connection
+  #pushedMax;
   #polling = false;
-  #listStale = false;
-  #heartbeat = 0;
+  #again = false;
+  #listWanted = false;
+  #refreshing = null;
+  #timers = {};
+  #unlisten = null;
 
   constructor(options = {}) {
     super();
     this.#options = {...DEFAULTS, ...options};
-    this.#base = new URL(this.#options.url.replace(/\/$/, ''), globalThis.location?.href);
-    this.#token = this.#options.token;
+    this.#base = new URL(this.#options.url.replace(/\/$/, ''), globalThis.document?.baseURI ?? globalThis.location?.href);
+    this.#http = new Http(this.#base, this.#options, (error) => this.#phase !== 'closed' && this.#refused(error));
+    this.#reader = new Reader(this.#http);
+    this.#pushedMax = this.#options.pushedMax;
   }
 
-  /** closed, connecting, live (pushed), polling (no socket, but answers), offline (neither), unauthorized (a new token is needed). */
+  /** closed, connecting, live (pushed), stale (the job engine is away), polling (no socket, but answers), offline (neither), unauthorized. */
   get status() { return this.#status; }
   get user() { return this.#user; }
-  /** The jobs known here, newest first. */
-  get jobs() { return [...this.#jobs.values()].sort((a, b) => (a.job_id < b.job_id ? 1 : -1)); }
+  get token() { return this.#http.token; }
+  /** The jobs known here: running ones first, then those that wait, then those that are over; the newest first. */
+  get jobs() { return [...this.#jobs.values()].sort(compareJobs); }
 
   connect() {
-    if (this.#status !== 'closed') return;
-    this.#failures = 0;
-    this.#schedulePoll();
+    if (this.#phase !== 'closed') return;
+    const listen = (target, names, act) => names.forEach((name) => target?.addEventListener?.(name, act, {signal: this.#unlisten.signal}));
+    this.#unlisten = new AbortController();
+    listen(globalThis, ['online'], () => this.reconnect());
+    listen(globalThis, ['offline'], () => this.#lost(null));
+    listen(globalThis, ['pageshow'], () => this.#seen());
+    listen(globalThis.document, ['visibilitychange', 'resume'], () => this.#seen());
+    this.#timers.pulse = setInterval(() => this.#pulse(), 250);
+    this.#enter('connecting');
     this.#open();
+    this.#schedulePoll();
   }
 
   /** The reconnect button: tries at once, whatever the backoff says. */
   reconnect() {
-    if (this.#status === 'live') return;
+    if (this.#phase !== 'closed' && this.#status !== 'live') this.#restart();
+  }
+
+  #restart() {
     this.#failures = 0;
-    clearTimeout(this.#reconnectTimer);
-    this.#dropSocket();
-    this.#schedulePoll();
+    this.#drop();
+    this.#enter('connecting');
     this.#open();
+    this.#schedulePoll();
   }
 
   close() {
-    clearTimeout(this.#reconnectTimer);
-    clearTimeout(this.#pollTimer);
-    this.#dropSocket();
-    this.#setStatus('closed');
+    this.#unlisten?.abort();
+    clearInterval(this.#timers.pulse);
+    this.#drop();
+    clearTimeout(this.#timers.poll);
+    this.#enter('closed');
   }
 
   /** A new token, for instance after a login. Renews on the open connection. */
   setToken(token) {
-    this.#token = token;
-    if (this.#status === 'live') this.#authenticate();
-    else if (this.#status !== 'closed') this.reconnect();
+    this.#http.token = token;
+    if (this.#phase === 'open') this.#authenticate(this.#connection).catch((error) => error.code === 'user_mismatch' ? this.#restart() : passes(error) || this.#refused(error));
+    else this.reconnect();
   }
 
-  /** Calls back with every newer snapshot of the job, the present one included. Returns the function that ends it. */
+  /** Calls back with every newer snapshot of the job, the present one included; with (null, error) where there is no such job, or no longer.
+      Returns the function that ends it. */
   watch(jobId, callback) {
     let callbacks = this.#watchers.get(jobId);
     if (!callbacks) this.#watchers.set(jobId, (callbacks = new Set()));
     callbacks.add(callback);
-    const known = this.#jobs.get(jobId);
-    if (known) queueMicrotask(() => callbacks.has(callback) && callback(known));
-    this.#syncSubscriptions();
+    const [known, absent] = [this.#jobs.get(jobId), this.#absent.get(jobId)];
+    if (known || absent) queueMicrotask(() => callbacks.has(callback) && callEach([callback], known ?? null, absent));
+    this.#resubscribe();
     return () => {
       callbacks.delete(callback);
-      if (callbacks.size === 0 && this.#watchers.get(jobId) === callbacks) this.#watchers.delete(jobId);
-      this.#syncSubscriptions();
+      if (callbacks.size === 0 && this.#watchers.get(jobId) === callbacks) {
+        this.#watchers.delete(jobId);
+        this.#absent.delete(jobId);
+      }
+      this.#resubscribe();
     };
   }
 
   /** Follows the whole list of this user's jobs: `job` events for each change, and push for the active ones. */
   watchList() {
     this.#listWanted = true;
-    if (this.#status === 'live' || this.#status === 'polling') this.#refreshList();
+    if (['open', 'polling', 'offline'].includes(this.#phase)) this.#refresh().catch(() => this.#schedulePoll());
   }
 
-  async submit(request, {idempotencyKey = crypto.randomUUID()} = {}) {
-    const answer = this.#status === 'live'
-      ? (await this.#request('submit_job', {...request, idempotency_key: idempotencyKey})).data
-      : {job: await this.#fetchJson('POST', '/v1/jobs', {body: request, headers: {'Idempotency-Key': idempotencyKey}})};
-    this.#accept(answer.job);
-    return answer.job;
+  /** Repeated with the same key while no answer comes: it makes one job, however often it is sent. */
+  async submit(request, {idempotencyKey} = {}) {
+    const {idempotency_key: own, ...rest} = request;
+    const key = own ?? idempotencyKey ?? randomKey();
+    return this.#ask('submit_job', {...rest, idempotency_key: key}, () => this.#http.fetchJson('POST', '/v1/jobs', {body: rest, headers: {'Idempotency-Key': key}}));
   }
 
   async cancel(jobId) {
-    const answer = this.#status === 'live' ? (await this.#request('cancel_job', {job_id: jobId})).data
-                                           : {job: await this.#fetchJson('POST', `/v1/jobs/${jobId}/cancel`)};
-    if (answer.job) this.#accept(answer.job);
-    return this.#jobs.get(jobId);
+    return this.#ask('cancel_job', {job_id: jobId}, () => this.#http.fetchJson('POST', `/v1/jobs/${jobId}/cancel`));
   }
 
-  async retry(jobId) {
-    const job = await this.#fetchJson('POST', `/v1/jobs/${jobId}/retry`);
-    this.#accept(job);
-    return job;
-  }
+  async retry(jobId) { return this.#accept(await this.#http.fetchJson('POST', `/v1/jobs/${jobId}/retry`)); }
+  async get(jobId) { return this.#accept(await this.#http.fetchJson('GET', `/v1/jobs/${jobId}`)); }
 
-  async get(jobId) {
-    const job = await this.#fetchJson('GET', `/v1/jobs/${jobId}`);
-    this.#accept(job);
-    return job;
-  }
-
-  async list() {
-    const page = await this.#fetchJson('GET', '/v1/jobs');
+  async list(query = '') {
+    const page = await this.#http.fetchJson('GET', `/v1/jobs${query && `?${new URLSearchParams(query)}`}`);
     for (const job of page.jobs) this.#accept(job);
     return page;
   }
 
-  result(jobId) { return this.#fetchJson('GET', `/v1/jobs/${jobId}/result`); }
+  result(jobId) { return this.#http.fetchJson('GET', `/v1/jobs/${jobId}/result`); }
+  async log(jobId) { return (await this.#http.fetch('GET', `/v1/jobs/${jobId}/log`)).text(); }
 
-  async log(jobId) {
-    const response = await this.#fetch('GET', `/v1/jobs/${jobId}/log`);
-    return response.text();
-  }
-
-  // ---- the socket
+  // ---- the connection
 
   async #open() {
-    this.#setStatus(this.#failures >= this.#options.attempts ? this.#status : 'connecting');
-    const url = new URL(`${this.#base.href}/ws`);
-    url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
-    let socket;
+    const attempt = (this.#timers.attempt = {});
+    const current = () => this.#timers.attempt === attempt;
+    clearTimeout(this.#timers.reconnect);
+    clearTimeout(this.#timers.open);
+    this.#timers.open = setTimeout(() => current() && this.#lost(null), this.#options.openMs);
     try {
-      await this.#ensureToken();
-      socket = new WebSocket(url, 'jobcast.v1');
+      await this.#http.ensureToken();
+      if (!current()) return;
+      const url = new URL(`${this.#base.href}/ws`);
+      url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
+      const connection = (this.#connection = new Connection(url, {
+        ...this.#options,
+        onEvent: (message) => current() && this.#receive(message),
+        onLost: (event) => current() && this.#lost(event),
+      }));
+      const {data} = await this.#authenticate(connection);
+      if (!current()) return;
+      clearTimeout(this.#timers.open);
+      this.#signedIn(data);
+      await this.#catchUp();
     } catch (error) {
-      this.#lost(null, error);
-      return;
+      if (!current()) return;
+      if (error instanceof JobcastError && ['token_invalid', 'token_expired', 'token_not_yet_valid'].includes(error.code)) this.#refused(error);
+      else this.#lost(null);
     }
-    this.#socket = socket;
-    socket.onmessage = (message) => this.#socket === socket && this.#receive(JSON.parse(message.data));
-    socket.onclose = (event) => this.#socket === socket && this.#lost(event);
-  }
-
-  async #ensureToken() {
-    if (!this.#token && this.#options.getToken) this.#token = await this.#options.getToken();
-  }
-
-  #dropSocket() {
-    const socket = this.#socket;
-    this.#socket = null;
-    this.#subscribed.clear();
-    clearInterval(this.#heartbeat);
-    for (const {reject, timer} of this.#requests.values()) {
-      clearTimeout(timer);
-      reject(new JobcastError('closed', 'the connection was lost before the answer came'));
-    }
-    this.#requests.clear();
-    socket?.close();
-  }
-
-  #lost(event) {
-    this.#dropSocket();
-    if (this.#status === 'closed' || this.#status === 'unauthorized') return;
-    const stop = event && event.code >= 4400 && event.code < 4500;  // the server says: not with these credentials
-    if (stop && !this.#options.getToken) {
-      this.#setStatus('unauthorized', event.reason);
-      return;
-    }
-    if (stop) this.#token = null;
-    this.#failures += 1;
-    if (this.#failures >= this.#options.attempts) {
-      if (this.#status !== 'polling' && this.#status !== 'offline') {
-        this.#setStatus('polling');
-        this.#poll();
-      }
-      this.#reconnectTimer = setTimeout(() => this.#open(), this.#options.retryMs * (0.75 + Math.random() / 2));
-      return;
-    }
-    this.#setStatus('connecting');
-    const ceiling = Math.min(this.#options.backoffMaxMs, this.#options.backoffMs * 2 ** (this.#failures - 1));
-    this.#reconnectTimer = setTimeout(() => this.#open(), Math.random() * ceiling);
-  }
-
-  #send(event, data, id) {
-    this.#socket?.send(JSON.stringify(id === undefined ? {event, data} : {event, data, id}));
   }
 
   // With the highest rev seen, so that the server tells what was missed.
-  #authenticate() {
+  async #authenticate(connection, renewed = false) {
     const rev = Math.max(0, ...[...this.#jobs.values()].map((job) => job.rev));
-    this.#send('authenticate', rev ? {token: this.#token, rev} : {token: this.#token});
-  }
-
-  #request(event, data) {
-    return new Promise((resolve, reject) => {
-      const id = String(this.#nextId++);
-      const timer = setTimeout(() => {
-        this.#requests.delete(id);
-        reject(new JobcastError('retry', `no answer to ${event} within ${this.#options.requestMs} ms`));
-      }, this.#options.requestMs);
-      this.#requests.set(id, {resolve, reject, timer});
-      this.#send(event, data, id);
-    });
-  }
-
-  #receive({event, data, id}) {
-    const request = id === undefined ? undefined : this.#requests.get(id);
-    if (request) {
-      this.#requests.delete(id);
-      clearTimeout(request.timer);
-      if (event === 'error' || event === 'auth_error') request.reject(new JobcastError(data.code, data.message, {field: data.field}));
-      else request.resolve({event, data});
+    for (;;) {
+      try {
+        return await connection.request('authenticate', rev ? {token: this.#http.token, rev} : {token: this.#http.token}, {urgent: true});
+      } catch (error) {
+        if (error.code === 'token_expired' && !renewed && this.#options.getToken) {
+          await this.#http.freshToken();
+          renewed = true;
+        } else if (error.code === 'retry') {  // too many tokens are being verified: not all of us in the same moment
+          await pause(200 + Math.random() * 800);
+        } else {
+          throw error;
+        }
+      }
     }
-    switch (event) {
-      case 'connected':
-        this.dispatchEvent(new CustomEvent('engine', {detail: {stale: data.stale}}));
-        if (this.#token) this.#authenticate();
-        break;
-      case 'authenticated':
-        this.#user = data.user_id;
-        if (this.#status === 'live') break;  // a renewal
+  }
+
+  #signedIn({user_id: user, rev}) {
+    if (this.#user !== null && user !== this.#user) this.#forget();
+    this.#user = user;
+    this.#pushedMax = this.#options.pushedMax;
+    // The server knows less than was seen here: its state is another one than before, a copy perhaps. Nothing known here outranks it.
+    if (!this.#engineAway && rev > 0 && [...this.#jobs.values()].some((job) => job.rev > rev)) {
+      this.#doubted = new Set(this.#jobs.keys());
+      this.#reader.forget();
+    }
+  }
+
+  #forget() {
+    for (const id of [...this.#jobs.keys()]) this.#gone(id, new JobcastError('not_found', 'another user is signed in'));
+    this.#reader.forget();
+  }
+
+  // Signed in, but what is shown may be old: fetched anew before the status says `live`.
+  async #catchUp() {
+    const connection = this.#connection;
+    this.#absent.clear();
+    for (;;) {
+      try {
+        if (this.#listWanted) await this.#refresh();
+        await this.#subscribe();
+        if (this.#connection !== connection || !connection) return;
         this.#failures = 0;
-        this.#setStatus('live');
-        this.#heartbeat = setInterval(() => this.#request('ping', {}).catch(() => this.#socket?.close()), 25000);
-        this.#syncSubscriptions();
-        if (this.#listWanted) this.#refreshList();
-        break;
-      case 'auth_expiring':
-        this.#renew();
-        break;
-      case 'auth_error':
-        if (this.#options.getToken && data.code === 'token_expired') this.#renew();
-        else this.#refused(data.message);
-        break;
-      case 'subscribed':
-        if (data.job) this.#accept(data.job);  // the connection had brought it before
-        break;
-      case 'job_update':
-      case 'job_completed':
-        this.#accept(data);
-        break;
-      case 'job_list_update':
-        if (data.job) this.#accept(data.job);
-        else this.#refreshList();
-        break;
-      case 'error':
-        // Too many tokens were being verified at once: the same again, but not all of us in the same moment.
-        if (data.request === 'authenticate' && data.code === 'retry') setTimeout(() => this.#authenticate(), 200 + Math.random() * 800);
-        break;
+        if (!this.#engineAway) this.#engineHeard.mark();
+        return this.#enter('open');
+      } catch (error) {
+        if (this.#connection !== connection) return;
+        if (!passes(error)) return this.#lost(null);
+        if (error.status === 503 || error.status === 504) this.#setEngineAway(true);
+        await pause(500 + Math.random() * 1000);
+        if (this.#connection !== connection) return;
+      }
+    }
+  }
+
+  #drop() {
+    const connection = this.#connection;
+    this.#connection = this.#timers.attempt = null;
+    clearTimeout(this.#timers.open);
+    clearTimeout(this.#timers.reconnect);
+    this.#subscribed.clear();
+    connection?.close();
+  }
+
+  #lost(event) {
+    if (this.#phase === 'closed' || this.#phase === 'unauthorized') return;
+    this.#drop();
+    if (event?.code >= 4400 && event.code < 4500) {  // the server says: not with these credentials
+      if (!this.#options.getToken) return this.#refused({message: event.reason});
+      this.#http.token = null;
+    }
+    this.#failures += 1;
+    if (this.#failures >= this.#options.attempts) {
+      if (this.#phase !== 'polling' && this.#phase !== 'offline') this.#enter('polling');
+      this.#timers.reconnect = setTimeout(() => this.#open(), this.#options.retryMs * (0.75 + Math.random() / 2));
+      this.#poll();
+      return;
+    }
+    this.#enter(globalThis.navigator?.onLine === false ? 'offline' : 'connecting');
+    const ceiling = Math.min(this.#options.backoffMaxMs, this.#options.backoffMs * 2 ** (this.#failures - 1));
+    this.#timers.reconnect = setTimeout(() => this.#open(), Math.random() * ceiling);
+  }
+
+  #refused({message}) {
+    this.#drop();
+    clearTimeout(this.#timers.poll);
+    this.#enter('unauthorized', message);
+  }
+
+  #receive({event, data}) {
+    switch (event) {
+      case 'connected': return this.#setEngineAway(data.stale);
       case 'engine':
-        this.dispatchEvent(new CustomEvent('engine', {detail: data}));
-        break;
+        this.#setEngineAway(data.stale);
+        if (data.stale) return;
+        this.#enter('connecting');
+        return this.#catchUp();
+      case 'auth_expiring': return this.#renew();
+      case 'auth_error': return this.#options.getToken ? this.#renew() : this.#refused(data);
+      case 'unsubscribed':  // by the server: deleted, or not allowed any more
+        this.#subscribed.delete(data.job_id);
+        return this.#gone(data.job_id, new JobcastError('not_found', 'the job was deleted'));
+      case 'job_update': case 'job_completed': case 'job_list_update':
+        this.#engineHeard.mark();
+        if (event !== 'job_list_update') this.#accept(data);
+        else if (data.job) this.#accept(data.job);
+        else if (this.#listWanted) this.#refresh().catch(() => this.#schedulePoll());
     }
   }
 
   async #renew() {
+    const connection = this.#connection;
     if (!this.#options.getToken) return;
     try {
-      this.#token = await this.#options.getToken();
-      this.#authenticate();
+      await this.#http.freshToken();
+      await this.#authenticate(connection, true);
     } catch (error) {
-      this.#refused(error.message);
+      // Where getToken() itself failed, the connection lives on until the server ends it.
+      if (this.#connection === connection && error instanceof JobcastError && !passes(error)) this.#refused(error);
     }
   }
 
-  #refused(why) {
-    this.#setStatus('unauthorized', why);
-    this.#dropSocket();
+  // ---- whether what is shown is fresh
+
+  // Four times a second. The connection asks its server by pings; whether the engine behind it answers, /health/ready says.
+  #pulse() {
+    this.#show();
+    if (this.#phase !== 'open' || globalThis.document?.hidden) return;
+    const dueMs = [...this.#jobs.values()].some((job) => !isTerminal(job)) ? this.#options.pingMs : this.#options.pollMs;
+    if (Math.min(this.#engineHeard.ms, this.#probed.ms) >= dueMs) this.#probe();
   }
 
+  async #probe() {
+    const connection = this.#connection;
+    this.#probed.mark();
+    const away = await this.#askEngine().catch(() => true);
+    if (this.#connection !== connection || this.#phase !== 'open') return;
+    if (!away) this.#engineHeard.mark();
+    if (away || !this.#engineAway) return this.#setEngineAway(away);
+    this.#enter('connecting');
+    this.#setEngineAway(false);
+    return this.#catchUp();
+  }
+
+  // Whether the engine is away, by the server's word. Errors: no word from the server.
+  #askEngine() {
+    return this.#http.fetch('GET', '/health/ready', {ms: this.#options.pongMs}).then(() => false, (error) => {
+      if (error.status === 0) throw error;
+      return error.status >= 500;  // a proxy may keep the health to itself
+    });
+  }
+
+  // A tab that was hidden or frozen is seen again.
+  #seen() {
+    if (globalThis.document?.hidden || this.#phase === 'closed') return;
+    this.#connection?.check();
+    this.#pulse();
+    if (this.#phase === 'polling' || this.#phase === 'offline') this.#poll();
+  }
+
+  #setEngineAway(away) {
+    if (away !== this.#engineAway) this.dispatchEvent(new CustomEvent('engine', {detail: {stale: (this.#engineAway = away)}}));
+    this.#show();
+  }
+
+  #enter(phase, detail = null) {
+    this.#phase = phase;
+    this.#show(detail);
+  }
+
+  #show(detail = null) {
+    let status = this.#phase;
+    const reachable = status === 'open' || status === 'polling' || (status === 'connecting' && this.#connection?.open);
+    const silentMs = this.#connection ? this.#connection.heard.ms : 0;
+    if (this.#engineAway && reachable) status = 'stale';
+    else if (status === 'open') status = silentMs < this.#options.pingMs + this.#options.pongMs + 750 ? 'live' : 'connecting';
+    if (status === this.#status) return;
+    this.#status = status;
+    this.dispatchEvent(new CustomEvent('status', {detail: {status, detail}}));
+  }
+
+  // ---- subscriptions
+
+  #active(id) { return !this.#jobs.has(id) || !isTerminal(this.#jobs.get(id)); }
+
+  // Running ones first, then in the order in which the others will run.
   #wanted() {
-    const wanted = new Set([...this.#watchers.keys()].filter((id) => !this.#jobs.has(id) || !isTerminal(this.#jobs.get(id))));
-    if (this.#listWanted) for (const job of this.jobs) if (!isTerminal(job)) wanted.add(job.job_id);
-    return new Set([...wanted].slice(0, this.#options.pushedMax));
+    const ids = new Set([...this.#watchers.keys()].filter((id) => !this.#absent.has(id) && this.#active(id)));
+    if (this.#listWanted) for (const [id, job] of this.#jobs) if (!isTerminal(job)) ids.add(id);
+    const rank = (id) => RANK[this.#jobs.get(id)?.state] ?? 0;
+    return [...ids].sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
   }
 
-  #syncSubscriptions() {
-    if (this.#status !== 'live') return;
-    const wanted = this.#wanted();
-    for (const id of this.#subscribed)
-      if (!wanted.has(id)) {
-        this.#subscribed.delete(id);
-        if (!this.#jobs.has(id) || !isTerminal(this.#jobs.get(id))) this.#send('unsubscribe_job', {job_id: id});
-      }
-    for (const id of wanted)
-      if (!this.#subscribed.has(id)) {
-        this.#subscribed.add(id);
-        const known = this.#jobs.get(id);
-        this.#send('subscribe_job', known ? {job_id: id, rev: known.rev} : {job_id: id});
-      }
+  #resubscribe() {
+    this.#timers.subscribe ??= setTimeout(() => {
+      this.#timers.subscribe = null;
+      if (this.#phase === 'open') this.#subscribe();
+    }, 20);
+  }
+
+  // Done when everything that runs, or is watched and not known, is subscribed to.
+  async #subscribe() {
+    const wanted = new Set(this.#wanted().slice(0, this.#pushedMax));
+    for (const id of [...this.#subscribed].filter((each) => !wanted.has(each))) {
+      this.#subscribed.delete(id);
+      if (this.#active(id)) this.#connection?.request('unsubscribe_job', {job_id: id}).catch(() => {});
+    }
+    const first = [];
+    for (const id of wanted) {
+      if (this.#subscribed.has(id)) continue;
+      const done = this.#subscribeTo(id);
+      if ((this.#jobs.get(id)?.state ?? 'running') === 'running') first.push(done);
+    }
+    await Promise.all(first);
+    if (this.#listWanted && wanted.size < this.#wanted().length) this.#schedulePoll();
+  }
+
+  async #subscribeTo(id) {
+    const connection = this.#connection;
+    this.#subscribed.add(id);
+    const rev = this.#doubted.has(id) ? 0 : this.#jobs.get(id)?.rev ?? 0;
+    try {
+      const {data} = await connection.request('subscribe_job', rev ? {job_id: id, rev} : {job_id: id});
+      if (data.job) this.#accept(data.job);  // the connection had brought it before
+    } catch (error) {
+      if (this.#connection !== connection) return;
+      this.#subscribed.delete(id);
+      if (error.code === 'not_found') this.#gone(id, error);
+      else if (error.code === 'full') this.#pushedMax = Math.max(1, this.#subscribed.size);
+      else setTimeout(() => this.#resubscribe(), 1000);
+    }
   }
 
   // ---- polling
 
   #schedulePoll() {
-    clearTimeout(this.#pollTimer);
-    this.#pollTimer = setTimeout(() => this.#poll(), this.#options.pollMs);
+    clearTimeout(this.#timers.poll);
+    if (this.#phase === 'closed' || this.#phase === 'unauthorized') return;
+    this.#timers.poll = setTimeout(() => this.#poll(), this.#unpushed().length ? Math.min(LIVE_POLL_MS, this.#options.pollMs) : this.#options.pollMs);
+  }
+
+  // Running jobs that are not pushed: beyond the subscriptions that one connection may have.
+  #unpushed() {
+    return this.#phase === 'open' ? [...this.#jobs.values()].filter((job) => job.state === 'running' && !this.#subscribed.has(job.job_id)) : [];
   }
 
   // Everything while there is no socket; what is not pushed while there is one. Unchanged answers are 304s without a body.
   async #poll() {
-    clearTimeout(this.#pollTimer);
-    if (this.#polling || this.#status === 'closed' || this.#status === 'unauthorized') return;
+    clearTimeout(this.#timers.poll);
+    if (this.#polling) return;
     this.#polling = true;
     try {
-      const pushed = this.#status === 'live' ? this.#subscribed : new Set();
-      const wanted = [...this.#watchers.keys()].filter((id) => !pushed.has(id) && !(this.#jobs.has(id) && isTerminal(this.#jobs.get(id))));
-      if (this.#status !== 'connecting') {
-        if (this.#listWanted) await this.#refreshList();
-        for (const id of wanted) await this.#pollOne(`/v1/jobs/${id}`, (job) => this.#accept(job));
-        if (this.#status === 'polling' && wanted.length === 0 && !this.#listWanted) await this.#pollOne('/health/ready', () => {});
-        if (this.#status === 'offline') this.#setStatus('polling');
-      }
+      if (this.#phase === 'polling' || this.#phase === 'offline') await this.#pollUnconnected();
+      else if (this.#phase === 'open') await this.#pollAll();
     } catch (error) {
-      if (this.#status === 'polling' && !(error instanceof JobcastError && error.status > 0)) this.#setStatus('offline');
+      if (this.#phase === 'polling' && !(error.status > 0)) this.#enter('offline');
     } finally {
       this.#polling = false;
-      if (this.#status !== 'closed' && this.#status !== 'unauthorized') this.#schedulePoll();
+      this.#schedulePoll();
     }
   }
 
-  async #pollOne(path, use) {
-    const etag = this.#etags.get(path);
-    const response = await this.#fetch('GET', path, etag ? {headers: {'If-None-Match': etag}} : {}, [304]);
-    if (response.status === 304) return;
-    if (response.headers.get('ETag')) this.#etags.set(path, response.headers.get('ETag'));
-    use(await response.json().catch(() => null));
-  }
-
-  async #refreshList() {
-    if (this.#listStale) return;
-    this.#listStale = true;  // joins the refreshes that a burst of changes asks for
-    try {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-      this.#listStale = false;
-      await this.#pollOne('/v1/jobs', (page) => page?.jobs?.forEach((job) => this.#accept(job)));
-    } catch (error) {
-      this.#listStale = false;
-      if (this.#status !== 'live') throw error;  // while live the next poll tries again
+  async #pollUnconnected() {
+    this.#setEngineAway(await this.#askEngine());
+    const back = this.#phase === 'offline' && globalThis.navigator?.onLine !== false;
+    this.#enter('polling');
+    if (back) {  // then a connection may be had too
+      clearTimeout(this.#timers.reconnect);
+      this.#timers.reconnect = setTimeout(() => this.#open(), Math.random() * this.#options.backoffMs);
     }
+    await this.#pollAll();
   }
 
-  async #fetch(method, path, {body, headers = {}} = {}, alsoFine = []) {
-    await this.#ensureToken();
-    const response = await fetch(this.#base.href + path, {
-      method,
-      headers: {
-        ...(this.#token ? {Authorization: `Bearer ${this.#token}`} : {}),
-        ...(body === undefined ? {} : {'Content-Type': 'application/json'}),
-        ...headers,
-      },
-      body: body === undefined ? undefined : JSON.stringify(body),
-      cache: 'no-store',  // the ETags are kept here
-      signal: AbortSignal.timeout(this.#options.requestMs),
-    });
-    if (response.ok || alsoFine.includes(response.status)) return response;
-    const problem = await response.json().catch(() => ({}));
-    throw new JobcastError(problem.code ?? 'internal', problem.detail ?? problem.title ?? `HTTP ${response.status}`,
-                           {field: problem.field ?? null, status: response.status});
+  async #pollAll() {
+    if (this.#listWanted) await this.#refresh(this.#phase !== 'open' || this.#unpushed().length > 0);
+    const pushed = this.#phase === 'open' ? this.#subscribed : new Set();
+    await this.#getEach([...this.#watchers.keys()].filter((id) => !pushed.has(id) && !this.#absent.has(id) && this.#active(id)));
   }
 
-  async #fetchJson(method, path, options) {
-    return (await this.#fetch(method, path, options)).json();
+  // Four at a time. What one of them is refused keeps no other waiting; the first loss of the server ends it.
+  async #getEach(ids) {
+    const left = [...ids];
+    const some = async () => {
+      for (let id; (id = left.shift()) !== undefined;) {
+        try {
+          await this.#getOne(id);
+        } catch (error) {
+          if (error.status === 404) this.#gone(id, error);
+          else if (!(error.status > 0)) throw error;
+        }
+      }
+    };
+    await Promise.all([some(), some(), some(), some()]);
+  }
+
+  async #getOne(id) {
+    const job = await this.#reader.job(id, this.#jobs.has(id) && !this.#doubted.has(id));
+    if (job) this.#accept(job);
+  }
+
+  // One at a time: a burst of changes asks for one or two. `full`: also what is active and stands on no first page.
+  #refresh(full = true) {
+    this.#again = this.#refreshing !== null;
+    return (this.#refreshing ??= (async () => {
+      try {
+        for (let round = 0; round < 2 && (round === 0 || this.#again); ++round) {
+          this.#again = false;
+          await pause(50);
+          await this.#fetchList(full || round > 0);
+        }
+      } finally {
+        this.#refreshing = null;
+      }
+    })());
+  }
+
+  async #fetchList(full) {
+    const seen = await this.#reader.list(full, (job) => this.#accept(job));
+    if (!seen) return;
+    // What was active and is on no page any more has ended meanwhile, or was deleted.
+    const own = (job) => job.owner === (this.#user ?? job.owner);
+    const lost = [...this.#jobs.values()].filter((job) => !seen.has(job.job_id) && (this.#doubted.has(job.job_id) || (own(job) && !isTerminal(job))));
+    await this.#getEach(lost.map((job) => job.job_id));
+  }
+
+  // ---- requests
+
+  // By the socket where there is one, else by HTTP; repeated while nothing says whether it was carried out: both are safe to repeat.
+  async #ask(event, data, http) {
+    const began = new Since();
+    for (let tries = 0;; ++tries) {
+      try {
+        const job = this.#phase === 'open' ? (await this.#connection.request(event, data, {urgent: true})).data.job : await http();
+        this.#engineHeard.mark();
+        return this.#accept(job);
+      } catch (error) {
+        const leftMs = (error.code === 'full' ? Math.min(10000, this.#options.submitMs) : this.#options.submitMs) - began.ms;
+        if (!passes(error) || leftMs <= 0) throw error;
+        await pause(Math.min(leftMs, Math.max(error.retryAfterMs, Math.min(3000, 250 * 2 ** tries)) * (1 + Math.random() / 2)));
+      }
+    }
   }
 
   // ---- what is known
 
   #accept(job) {
     const known = this.#jobs.get(job.job_id);
-    if (known && known.rev >= job.rev) return;
+    if (known && known.rev >= job.rev && !this.#doubted.has(job.job_id)) return known;
+    this.#doubted.delete(job.job_id);
+    this.#absent.delete(job.job_id);
     this.#jobs.set(job.job_id, job);
+    if (isTerminal(job)) this.#subscribed.delete(job.job_id);
     this.dispatchEvent(new CustomEvent('job', {detail: job}));
-    for (const callback of [...(this.#watchers.get(job.job_id) ?? [])]) callback(job);
-    if (isTerminal(job) ? this.#subscribed.delete(job.job_id) : !this.#subscribed.has(job.job_id)) this.#syncSubscriptions();
+    callEach(this.#watchers.get(job.job_id) ?? [], job);
+    if (known?.state !== job.state) this.#resubscribe();
+    return job;
   }
 
-  #setStatus(status, detail = null) {
-    if (status === this.#status) return;
-    this.#status = status;
-    this.dispatchEvent(new CustomEvent('status', {detail: {status, detail}}));
+  #gone(id, error) {
+    this.#jobs.delete(id);
+    this.#doubted.delete(id);
+    if (this.#watchers.has(id)) this.#absent.set(id, error);
+    this.dispatchEvent(new CustomEvent('gone', {detail: {job_id: id}}));
+    callEach(this.#watchers.get(id) ?? [], null, error);
   }
 }

@@ -1,0 +1,65 @@
+// What the client's parts share: its options, the order of jobs, its error, time, keys.
+
+export const DEFAULTS = {
+  url: '/jobcast',            // the mount, absolute or relative to the page
+  token: null,                // a JWT, or:
+  getToken: null,             // () => token or its promise; asked again when a token expires
+  attempts: 5,                // connection attempts before polling begins
+  backoffMs: 500,             // the first attempt's ceiling; doubles, with full jitter
+  backoffMaxMs: 15000,
+  retryMs: 30000,             // while polling, a new attempt about so often
+  pollMs: 5000,               // conditional GETs: of everything while polling, of what is not pushed while live
+  requestMs: 10000,           // an unanswered request fails after it
+  submitMs: 30000,            // an unanswered submit is repeated, with the same key, for so long
+  openMs: 5000,               // a connection that is not signed in by then is given up
+  pingMs: 1500,               // so long without a message: the server is asked whether it is there
+  pongMs: 2000,               // and is lost if it says nothing for so long
+  pushedMax: 200,             // jobs subscribed at once, running ones first; the others are polled
+};
+
+/** Of a state in lists and in subscriptions: what runs, what waits. What is over has none. */
+export const RANK = {running: 0, retrying: 1, queued: 1, scheduled: 1};
+
+/** Whether a job is over: completed, failed or cancelled. */
+export const isTerminal = (job) => !(job.state in RANK);
+
+/** The order of a list: what runs, then what waits, then what is over; the newest first in each. */
+export const compareJobs = (a, b) => (RANK[a.state] ?? 2) - (RANK[b.state] ?? 2) || (a.job_id < b.job_id ? 1 : -1);
+
+/** An answer of the server's that says no: `code` is the protocol's word for it, `field` the input at fault, `status` HTTP's or 0. */
+export class JobcastError extends Error {
+  constructor(code, message, {field = null, status = 0, retryAfterMs = 0} = {}) {
+    super(message);
+    this.name = 'JobcastError';
+    this.code = code;
+    this.field = field;
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The time since something, by the clock that says more: one stands still while the machine sleeps, the other can be set back. */
+export class Since {
+  constructor() { this.mark(); }
+  mark() { [this.mono, this.wall] = [performance.now(), Date.now()]; }
+  get ms() { return Math.max(performance.now() - this.mono, Date.now() - this.wall); }
+}
+
+/** A promise for later. */
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** The promise, or `unanswered` once the time is over. */
+export const within = (ms, promise, what) => Promise.race([promise, pause(ms).then(() => { throw new JobcastError('unanswered', `${what} took more than ${ms} ms`); })]);
+/** 128 random bits. Not crypto.randomUUID(): on plain HTTP only localhost has that. */
+export const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+/** No answer, or one that says "not now": the same request may succeed later. */
+export const passes = (error) => ['closed', 'unanswered', 'retry', 'full', 'rate_limited'].includes(error.code) || [408, 429, 502, 503, 504].includes(error.status);
+/** Calls all of them; one that throws keeps the others from nothing. */
+export const callEach = (callbacks, ...words) => {
+  for (const callback of [...callbacks]) {
+    try {
+      callback(...words);
+    } catch (error) {
+      setTimeout(() => { throw error; });
+    }
+  }
+};
