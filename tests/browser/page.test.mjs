@@ -59,7 +59,7 @@ test('a submitted job shows live progress, then its equities', async () => {
   assert.match(await row.locator('table.equity').innerText(), /AsAhKsKh\s+\d+\.\d\d %/);
   await submit(['AsAhKsKh', '8c7d6c5d']);  // exact: over before one sees it move
   const third = await submit(['As2sKhQh', 'JdTd9c8c'], 'monte-carlo', 300_000_000);
-  await until('a third of it', async () => Number(await third.locator('[role=progressbar]').getAttribute('aria-valuenow')) > 33);
+  await until('a third of it', async () => Number(await third.locator('[role=progressbar]').getAttribute('aria-valuenow')) > 33, 60000);
   await picture('page');
   await page.emulateMedia({colorScheme: 'dark'});
   await picture('page-dark');
