@@ -5,6 +5,8 @@ add_library(jobcast_options INTERFACE)
 target_compile_options(jobcast_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -fno-strict-aliasing
   $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor -Wold-style-cast>
+  # From 13 on g++ takes the members of an empty std::optional that is reset for ones that may be used uninitialised.
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_GREATER_EQUAL:$<CXX_COMPILER_VERSION>,13>>:-Wno-maybe-uninitialized>
   $<$<BOOL:${JOBCAST_WERROR}>:-Werror>)
 target_include_directories(jobcast_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
 if(JOBCAST_SANITIZE)
@@ -45,6 +47,19 @@ function(jobcast_test name)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${T_TIMEOUT} LABELS "unit;${T_LABELS}"
     ENVIRONMENT "JOBCAST_BIN=${CMAKE_BINARY_DIR}/bin;JOBCAST_LIB=${CMAKE_BINARY_DIR}/lib;JOBCAST_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()
+
+# jobcast_timing(TEST...): these measure time or processor time. They run alone, and get a second try in CI (tests/run), which what proves
+# something must not have.
+function(jobcast_timing)
+  foreach(name ${ARGN})
+    get_test_property(${name} LABELS labels)
+    if(labels MATCHES "concurrent|crash|model")
+      message(FATAL_ERROR "${name} is labelled ${labels}: it proves something, and a second try would hide what it found")
+    endif()
+    set_property(TEST ${name} APPEND PROPERTY LABELS timing)
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL TRUE)
+  endforeach()
 endfunction()
 
 # jobcast_fuzzer(fuzz_name SOURCES a.cpp LIBS jobcast_base)

@@ -84,7 +84,7 @@ std::string Cgroup::own_directory() {
 void Cgroup::tidy(const std::string& parent, const std::string& prefix) {
   const Handle<DIR, closedir> dir(opendir(parent.c_str()));
   while (const dirent* entry = dir ? readdir(dir.get()) : nullptr) {
-    struct stat status {};
+    struct stat status = {};
     const std::string path = parent + "/" + entry->d_name;
     // A younger one may be about to get its process, from another engine; rmdir refuses one that has any.
     if (std::string_view(entry->d_name).starts_with(prefix) && ::stat(path.c_str(), &status) == 0 &&
@@ -105,7 +105,7 @@ Cgroup Cgroup::open(const std::string& path) {
   cgroup.path_ = path;
   cgroup.directory_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   // The path may come from the database. What is done inside, such as writing to cgroup.kill, is meant for the kernel alone.
-  struct statfs system {};
+  struct statfs system{};
   if (cgroup && (::fstatfs(cgroup.fd(), &system) != 0 || system.f_type != CGROUP2_SUPER_MAGIC)) cgroup.directory_.reset();
   return cgroup;
 }

@@ -46,7 +46,7 @@ std::string check_program(Fields& in, const std::vector<std::string>& argv) {
     return "";
   }
   const std::string& program = argv.front();
-  struct stat info {};
+  struct stat info = {};
   if (!program.starts_with('/'))
     in.fail("argv", "must begin with an absolute path, not \"" + program + "\" (no shell and no PATH is asked)");
   else if (stat(program.c_str(), &info) != 0)
@@ -107,7 +107,7 @@ Result<KindConfig> read_kind(const std::string& name, JsonView object, const std
   read_attempts(in, kind);
   read_environment(in, kind);
   kind.working_dir = absolute_path(in, "working_dir", kind.working_dir);
-  struct stat info {};
+  struct stat info = {};
   if (kind.missing.empty() && (stat(kind.working_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)))
     kind.missing = in.path("working_dir") + " is no directory: " + kind.working_dir + " (create it first)";
   kind.threads = static_cast<unsigned>(in.integer("threads", kind.threads, 0, 1024));

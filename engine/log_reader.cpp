@@ -53,7 +53,7 @@ Result<LogPiece> read_log(const std::string& path, int64_t offset, int64_t limit
     return {Errc::internal, "the log cannot be read; the engine's log says why"};
   }
   const Fd& fd = *own;
-  struct stat info {};
+  struct stat info{};
   if (fstat(fd.get(), &info) != 0) return {Errc::internal, "the log cannot be read: " + std::string(std::strerror(errno))};
   piece.size = info.st_size;
   piece.offset = std::clamp<int64_t>(offset < 0 ? piece.size + offset : offset, 0, piece.size);

@@ -40,14 +40,14 @@ std::string not_own(const struct stat& status) {
 }  // namespace
 
 std::string not_own(int fd) {
-  struct stat status {};
+  struct stat status{};
   return ::fstat(fd, &status) != 0 ? std::string("cannot be looked at: ") + std::strerror(errno) : not_own(status);
 }
 
 Result<Fd> open_own_file(const std::string& path, int flags) {
   auto place = place_of(path);
   if (!place) return place.error();
-  struct stat status {};  // looked at first: opening a device can already do something
+  struct stat status{};  // looked at first: opening a device can already do something
   if (::fstatat(place->directory.get(), place->name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     return errno == ENOENT ? Error{Errc::not_found, path + " is not there"} : Error{Errc::internal, path + ": " + std::strerror(errno)};
   if (const std::string what = not_own(status); !what.empty()) return {Errc::corrupt, path + " " + what};

@@ -20,7 +20,7 @@ constexpr uint64_t kDone = 1, kTotal = 2, kPercent = 4;
 
 ProgressJournal::ProgressJournal(const std::string& path) {
   auto file = open_own_file(path, O_RDWR);
-  struct stat info {};
+  struct stat info{};
   // What an engine wrote is never that long: it holds the jobs that run at the same time.
   if (file && (fstat(file->get(), &info) != 0 || info.st_size > kBytesMax)) file = Error{Errc::corrupt, path + " is too long"};
   if (!file && file.error().code == Errc::corrupt) log::warning("progress_journal_replaced", {{"error", file.error().detail}});

@@ -96,8 +96,7 @@ class Writer {
     start(key);
     const size_t at = out_.size();
     out_ += json;
-    std::replace_if(
-        out_.begin() + static_cast<std::ptrdiff_t>(at), out_.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
+    std::replace_if(out_.begin() + static_cast<std::ptrdiff_t>(at), out_.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
   }
 
  private:

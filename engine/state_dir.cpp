@@ -16,7 +16,7 @@ namespace {
 Result<void> make_dir(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0) return {};
   if (errno == EEXIST) {
-    struct stat info {};
+    struct stat info{};
     if (stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
     return {Errc::invalid, path + " is no directory", "state_dir"};
   }
@@ -35,14 +35,14 @@ Result<Fd> claim_state_dir(const std::string& path) {
   if (auto made = make_dir(path); !made) return made.error();
   const std::string logs = path + "/logs", file = path + "/lock";
   if (auto made = make_dir(logs); !made) return made.error();
-  struct stat info {};
+  struct stat info{};
   if (lstat(logs.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
     return {Errc::invalid, logs + " is no directory of its own: the engine follows no link there; put the directory back", "state_dir"};
   Fd fd(open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600));
   if (!fd) return {Errc::invalid, "cannot open " + file + ": " + std::strerror(errno), "state_dir"};
   if (const std::string what = not_own(fd.get()); !what.empty())
     return {Errc::invalid, file + " " + what + ": remove it, or run the engine as the user whose directory this is", "state_dir"};
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   if (fcntl(fd.get(), F_SETLK, &lock) == 0) return fd;
   if (errno != EACCES && errno != EAGAIN) return {Errc::internal, "cannot lock " + file + ": " + std::strerror(errno)};
@@ -60,7 +60,7 @@ Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group) {
             "socket"};
   path.copy(address.sun_path, path.size());
 
-  struct stat info {};
+  struct stat info{};
   if (lstat(path.c_str(), &info) == 0) {
     if (!S_ISSOCK(info.st_mode))
       return {Errc::invalid, path + " exists and is no socket: remove it, or give --socket another place", "socket"};

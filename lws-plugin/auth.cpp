@@ -28,7 +28,7 @@ struct Stamp {
 };
 
 Stamp stamp(const std::string& path) {
-  struct stat at {};
+  struct stat at = {};
   if (::stat(path.c_str(), &at) != 0) return {};
   const auto ns = [](const timespec& t) { return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec; };
   return {at.st_ino, at.st_size, ns(at.st_ctim), ns(at.st_mtim)};

@@ -16,7 +16,7 @@ struct Link {
 };
 
 // Whether an element is in is its owner's to know.
-template <class T, Link<T> T::*link>
+template <class T, Link<T> T::* link>
 class List {
  public:
   [[nodiscard]] bool empty() const { return !head_; }
@@ -44,7 +44,7 @@ class List {
 };
 
 // Elements by `due`, the earliest on top; an element knows its place (kNotThere: not in).
-template <class T, int64_t T::*due, uint32_t T::*place>
+template <class T, int64_t T::* due, uint32_t T::* place>
 class TimerHeap {
  public:
   static constexpr uint32_t kNotThere = std::numeric_limits<uint32_t>::max();

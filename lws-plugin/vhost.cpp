@@ -282,7 +282,7 @@ std::string Vhost::list_etag(std::string_view owner, std::string_view query) con
     const auto found = owner_revs_.find(std::string(owner));
     rev = found == owner_revs_.end() ? 0 : found->second;
   }
-  return "\"" + epoch_ + "-" + std::to_string(rev) + "-" + std::to_string(std::hash<std::string_view>{}(query)&0xffffffff) + "\"";
+  return "\"" + epoch_ + "-" + std::to_string(rev) + "-" + std::to_string(std::hash<std::string_view>{}(query) & 0xffffffff) + "\"";
 }
 
 }  // namespace jobcast::plugin

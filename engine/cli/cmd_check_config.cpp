@@ -15,7 +15,7 @@ namespace {
 
 // lwsws has a directory of files, or one file with "global" or "vhosts" in it; anything else is meant for the engine.
 bool is_hosts(const std::string& path) {
-  struct stat what {};
+  struct stat what = {};
   if (stat(path.c_str(), &what) == 0 && S_ISDIR(what.st_mode)) return true;
   const auto text = read_json_file(path);
   return text && (text->view().get("vhosts").exists() || text->view().get("global").exists());

@@ -175,7 +175,7 @@ Result<DemoDirectory> claim_directory(const std::string& wanted) {
 
 std::optional<pid_t> engine_left_behind(const DemoFiles& files) {
   const Fd fd(open((files.engine_state() + "/lock").c_str(), O_RDWR | O_CLOEXEC));
-  struct flock lock {};
+  struct flock lock = {};
   lock.l_type = F_WRLCK;
   if (!fd || fcntl(fd.get(), F_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) return std::nullopt;
   return lock.l_pid;

@@ -268,7 +268,7 @@ Result<void> read_file_into(const std::string& path, HostConfig& config) {
 
 Result<HostConfig> read_config(const std::string& dir_or_file) {
   HostConfig config;
-  struct stat info {};
+  struct stat info = {};
   if (stat(dir_or_file.c_str(), &info) != 0)
     return {Errc::not_found, dir_or_file + " cannot be opened: give lwsws's configuration directory, or a file"};
   std::vector<std::string> files;

@@ -102,7 +102,7 @@ int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   host::Server server(std::move(*config));
   if (auto done = server.start(); !done) return fail(done.error());
-  struct sigaction action {};
+  struct sigaction action = {};
   action.sa_handler = [](int) { host::Server::stop(); };
   sigaction(SIGTERM, &action, nullptr);
   sigaction(SIGINT, &action, nullptr);

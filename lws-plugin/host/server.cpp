@@ -141,7 +141,7 @@ Result<void> Server::load_plugins() {
     config_.plugin_dirs = {here + "/../" JOBCAST_LIBDIR "/jobcast", here + "/../lib"};
   }
   std::vector<const char*> dirs;
-  struct stat info {};
+  struct stat info = {};
   for (const std::string& dir : config_.plugin_dirs)
     if (stat(dir.c_str(), &info) == 0) dirs.push_back(dir.c_str());
   dirs.push_back(nullptr);

@@ -90,7 +90,7 @@ std::optional<Identity> authenticated(Exchange& exchange) {
   return std::nullopt;
 }
 
-std::optional<Identity> authorized(Exchange& exchange, bool Identity::*scope, const char* name) {
+std::optional<Identity> authorized(Exchange& exchange, bool Identity::* scope, const char* name) {
   const auto who = authenticated(exchange);
   if (!who || (*who).*scope || who->admin) return who;
   exchange.respond(problem(403, "forbidden", std::string("the token's scope does not grant ") + name));

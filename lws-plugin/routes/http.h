@@ -12,7 +12,7 @@ namespace jobcast::plugin {
 // The caller, or nullopt after the refusal was given.
 [[nodiscard]] std::optional<Identity> authenticated(Exchange& exchange);
 // The same for those whose token grants `scope`.
-[[nodiscard]] std::optional<Identity> authorized(Exchange& exchange, bool Identity::*scope, const char* name);
+[[nodiscard]] std::optional<Identity> authorized(Exchange& exchange, bool Identity::* scope, const char* name);
 // The {id} of the route, or nullopt after the refusal: what is no id is no job.
 [[nodiscard]] std::optional<JobId> job_of(Exchange& exchange);
 

@@ -71,11 +71,7 @@ void wrong_members_are_refused_by_name_and_range(void**) {
       {R"({"k":"toolong"})", [](Fields& in) { (void)in.string("k", "", 3); }, "k is 7 bytes; at most 3"},
       {R"({"k":""})", [](Fields& in) { (void)in.required_string("k"); }, "k is required: a non-empty string"},
       {R"({})", [](Fields& in) { (void)in.required_string("k"); }, "k is required: a non-empty string"},
-      {R"({"k":"green"})",
-       [](Fields& in) {
-         (void)in.choice("k", "red", {"red", "blue"});
-       },
-       "k must be one of red, blue"},
+      {R"({"k":"green"})", [](Fields& in) { (void)in.choice("k", "red", {"red", "blue"}); }, "k must be one of red, blue"},
       {R"({"k":9})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8"},
       {R"({"k":1.5})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8"},
       {R"({"k":"2"})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8"},

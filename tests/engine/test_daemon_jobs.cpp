@@ -453,7 +453,7 @@ void the_document_names_every_parameter_and_every_figure(void**) {
 }
 
 void the_socket_and_the_state_are_closed_to_others(void**) {
-  struct stat info {};
+  struct stat info = {};
   assert_int_equal(stat(daemon->socket().c_str(), &info), 0);
   assert_int_equal(info.st_mode & 07777, 0660);
   assert_int_equal(stat(daemon->file("state").c_str(), &info), 0);

@@ -39,7 +39,7 @@ int end_daemon(void**) {
 // Set by a process of the engine's own user: root need not have the capability to do it to others.
 rlim_t allow(__rlimit_resource what, rlim_t amount) {
   rlimit limit{};
-  struct stat engine {};
+  struct stat engine = {};
   assert_int_equal(stat(("/proc/" + std::to_string(daemon->pid())).c_str(), &engine), 0);
   int ends[2];
   assert_int_equal(pipe2(ends, O_CLOEXEC), 0);

@@ -99,7 +99,7 @@ void the_config_is_checked_before_anything_is_touched(void**) {
   std::ofstream(bad) << R"({"kinds": {"x": {"argv": ["/bin/true"], "timout_ms": 5}}})";
   for (const auto& words : {std::vector<std::string>{"--config", bad, "--check-config"}, {"--config", bad, "--state-dir", state}})
     ends_with(words, 2, "kinds.x.timout_ms");
-  struct stat info {};
+  struct stat info = {};
   assert_int_equal(stat(state.c_str(), &info), -1);
   std::ofstream(bad) << R"({"control": {"users": ["no-such-user"]}})";
   ends_with({"--config", bad, "--check-config"}, 2, "there is no user \"no-such-user\"");
@@ -139,7 +139,7 @@ void a_clean_stop_puts_running_jobs_back_without_charging_the_attempt(void**) {
   const int64_t rev = *daemon->job(job).view().get("rev").integer();
   Watcher watcher(*daemon);
   assert_int_equal(daemon->stop(), 0);
-  struct stat info {};
+  struct stat info = {};
   assert_int_equal(stat(daemon->socket().c_str(), &info), -1);
   while (watcher.wait()) {
   }
@@ -188,7 +188,7 @@ void what_is_over_for_long_goes_with_its_log(void**) {
   assert_int_equal(daemon->stop(), 0);
   assert_true(daemon->start());
   until("three are kept", [] { return daemon->result("job.list", "{}").view().get("jobs").size() == 3; });
-  struct stat info {};
+  struct stat info = {};
   for (size_t i = 0; i < ids.size(); ++i) {
     const std::string log = daemon->file("state/logs/" + ids[i] + ".log");
     until("logs go with their jobs", [&] { return (stat(log.c_str(), &info) == 0) == (i >= 3); });

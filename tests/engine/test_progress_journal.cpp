@@ -69,7 +69,7 @@ void places_of_ended_attempts_are_used_again(void**) {
     for (uint8_t n = 0; n < 4; ++n) journal.put(job(n, 10U + round, 5));
     for (uint8_t n = 0; n < 4; ++n) journal.drop(job(n, 0).id);
   }
-  struct stat info {};
+  struct stat info = {};
   assert_int_equal(stat(path.c_str(), &info), 0);
   assert_true(info.st_size <= 64 * 8);
   ProgressJournal next(path);

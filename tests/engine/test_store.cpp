@@ -134,7 +134,7 @@ void the_file_is_its_owners_alone(void**) {
   auto store = open_store();
   assert_true(insert(*store, new_job()).ok());
   for (const char* suffix : {"", "-wal"}) {
-    struct stat info {};
+    struct stat info = {};
     assert_int_equal(stat((store_path() + suffix).c_str(), &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
   }

@@ -9,8 +9,7 @@
 namespace plo {
 
 inline Outcomes solve(const Question& question, unsigned threads = 1) {
-  auto outcomes = run(
-      Equity(question), threads, [](const Outcomes&) {}, [] { return false; });
+  auto outcomes = run(Equity(question), threads, [](const Outcomes&) {}, [] { return false; });
   assert_true(outcomes.has_value());
   return *outcomes;
 }

@@ -52,8 +52,7 @@ void progress_never_falls_and_ends_with_everything(void**) {
 void cancelling_stops_every_thread_without_an_answer(void**) {
   const plo::Equity equity(ask(R"({"hands":["AsAhKsKh","8c7d6c5d"],"mode":"monte-carlo","trials":1000000000000})"));
   std::atomic<bool> cancelled{false};
-  const auto outcomes = plo::run(
-      equity, 3, [&](const Outcomes&) { cancelled = true; }, [&] { return cancelled.load(); });
+  const auto outcomes = plo::run(equity, 3, [&](const Outcomes&) { cancelled = true; }, [&] { return cancelled.load(); });
   assert_false(outcomes.has_value());
 }
 

@@ -117,7 +117,9 @@ struct Files {
   ~Files() { std::filesystem::remove_all(dir); }
   std::string write(const std::string& name, const std::string& text) const {
     const std::string path = dir + "/" + name;
-    { std::ofstream(path + ".new", std::ios::binary) << text; }
+    {
+      std::ofstream(path + ".new", std::ios::binary) << text;
+    }
     std::filesystem::rename(path + ".new", path);
     return path;
   }
