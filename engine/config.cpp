@@ -93,6 +93,7 @@ Result<KindConfig> read_kind(const std::string& name, JsonView object, const std
   kind.argv = in.strings("argv", 256);
   kind.missing = check_program(in, kind.argv);
   kind.argv_from_args = in.strings("argv_from_args", 64, 128);
+  kind.argv_dash = in.boolean("argv_dash", kind.argv_dash);
   kind.queue = in.string("queue", kind.queue, 64);
   if (!queues.contains(kind.queue)) {
     std::string known;

@@ -19,6 +19,7 @@ struct KindConfig {
   std::string name;
   std::vector<std::string> argv;            // argv[0] absolute and executable when checked
   std::vector<std::string> argv_from_args;  // members of args appended as single argv elements, in this order
+  bool argv_dash = false;                   // those may begin with "-"
   std::string queue = "default";
   ProgressSource progress = ProgressSource::worker;
   int64_t timeout_ms = 0;      // of one attempt; 0: none

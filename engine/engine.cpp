@@ -189,7 +189,7 @@ void Engine::adopt(Loaded loaded) {
   for (Job& job : loaded.live) {
     Live& live = add(std::move(job));
     scheduler_.note(live.job);
-    if (live.job.state == JobState::running) journal_.raise(live.job);
+    if (live.job.state == JobState::running) journal_.restore(live.job);
     publish_now(live);  // with a rev of this boot: what is unknown to the disk may have been shown under an older one
     if (live.job.state != JobState::running) continue;
     live.orphan = true;

@@ -42,6 +42,8 @@ struct Progress {
   std::optional<int64_t> eta_ms;
   std::string phase;    // ≤ 63 bytes
   std::string message;  // ≤ 255 bytes
+
+  bool operator==(const Progress&) const = default;
 };
 
 struct CancelRequest {

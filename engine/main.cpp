@@ -10,6 +10,7 @@
 #include <cstdio>
 
 #include "base/log.h"
+#include "base/surroundings.h"
 #include "engine/config.h"
 #include "engine/control_server.h"
 #include "engine/engine.h"
@@ -118,6 +119,7 @@ int serve(const Config& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  settle_surroundings();
   auto options = parse_options(argc, argv);
   if (!options) {
     fprintf(stderr, "jobcastd: %s; `jobcastd --help` lists the options\n", options.error().detail.c_str());

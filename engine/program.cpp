@@ -16,12 +16,16 @@ Result<std::vector<std::string>> program_argv(const KindConfig& kind, const std:
   if (!args) return args.error();
   for (const std::string& name : kind.argv_from_args) {
     const JsonView value = args->view().get(name.c_str());
-    if (const auto text = value.string())
-      argv.emplace_back(*text);
-    else if (value.number() || value.boolean())
-      argv.push_back(value.dump());
-    else
+    const auto text = value.string();
+    if (!text && !value.number() && !value.boolean())
       return {Errc::invalid, "args." + name + " is required by kind " + kind.name + ": a string, a number or a boolean", "args." + name};
+    std::string element = text ? std::string(*text) : value.dump();
+    if (element.starts_with('-') && !kind.argv_dash)
+      return {Errc::invalid,
+              "args." + name + " begins with '-', which the program of kind " + kind.name +
+                  " could take for an option: send another value, or let the kind's config say \"argv_dash\": true",
+              "args." + name};
+    argv.push_back(std::move(element));
   }
   return argv;
 }

@@ -21,13 +21,6 @@ double percent_of(uint64_t done, uint64_t total) {
   return std::floor(static_cast<double>(done) / static_cast<double>(total) * 1000.0) / 10.0;
 }
 
-template <class T, class U>
-bool assign(T& target, U value) {
-  if (target == value) return false;
-  target = std::move(value);
-  return true;
-}
-
 }  // namespace
 
 void ProgressMeter::measure(uint64_t done, int64_t mono_ns) {
@@ -52,28 +45,49 @@ std::optional<double> ProgressMeter::rate() const {
   return sum_ / weight_;
 }
 
-bool ProgressMeter::merge(Progress& progress, const Progress& raw, Time now) {
-  bool changed = false;
-  if (raw.done && (!progress.done || *raw.done > *progress.done)) changed |= assign(progress.done, raw.done);
-  if (raw.total) changed |= assign(progress.total, raw.total);
-  if (!raw.phase.empty()) changed |= assign(progress.phase, to_utf8(raw.phase, kPhaseBytesMax));
-  if (!raw.message.empty()) changed |= assign(progress.message, to_utf8(raw.message, kMessageBytesMax));
-  if (!progress.done) return changed;
+std::optional<int64_t> ProgressMeter::eta_ms(const Progress& progress) const {
+  if (!progress.total) return std::nullopt;
+  if (*progress.done >= *progress.total) return 0;
+  if (progress.rate.value_or(0) <= 0 || steps_ < kEtaAfterSteps || last_ns_ - first_ns_ < kEtaAfterNs) return std::nullopt;
+  const double ms = static_cast<double>(*progress.total - *progress.done) / *progress.rate * 1000;
+  return ms <= kEtaMsMax ? std::optional(static_cast<int64_t>(ms)) : std::nullopt;
+}
 
-  measure(*progress.done, now.mono_ns);
-  changed |= assign(progress.rate, rate());
-  std::optional<int64_t> eta_ms;
-  if (progress.total && *progress.total > 0) {
-    changed |= assign(progress.percent, std::optional(std::max(progress.percent.value_or(0), percent_of(*progress.done, *progress.total))));
-    if (*progress.done >= *progress.total) {
-      eta_ms = 0;
-    } else if (progress.rate && *progress.rate > 0 && steps_ >= kEtaAfterSteps && last_ns_ - first_ns_ >= kEtaAfterNs) {
-      const double ms = static_cast<double>(*progress.total - *progress.done) / *progress.rate * 1000;
-      if (ms <= kEtaMsMax) eta_ms = static_cast<int64_t>(ms);
-    }
+void ProgressMeter::restart(bool earlier_phase, bool may_fall) {
+  *this = ProgressMeter();
+  earlier_phase_ = earlier_phase;
+  may_fall_ = may_fall;
+}
+
+bool ProgressMeter::take_numbers(Progress& progress, const Progress& said) {
+  const auto total = said.total.value_or(0) > 0 ? said.total : std::nullopt;
+  const bool falls = said.done.value_or(0) < progress.done.value_or(0);
+  const bool same_total = total == progress.total;
+  if (falls && same_total && !may_fall_) return false;
+  if (said.done == progress.done && same_total) return true;
+  if (falls || earlier_phase_) restart(false, may_fall_ && !falls);
+  progress.done = said.done;
+  progress.total = total;
+  progress.percent.reset();
+  if (said.done && total) progress.percent = percent_of(*said.done, *total);
+  return true;
+}
+
+bool ProgressMeter::merge(Progress& progress, const Progress& said, Time now) {
+  const Progress before = progress;
+  progress.message = to_utf8(said.message, kMessageBytesMax);
+  progress.phase = to_utf8(said.phase, kPhaseBytesMax);
+  if (progress.phase != before.phase) {
+    restart(true, true);
+    progress.rate.reset();
+    progress.eta_ms.reset();
   }
-  changed |= assign(progress.eta_ms, eta_ms);
-  return changed;
+  if (take_numbers(progress, said) && progress.done && !earlier_phase_) {
+    measure(*progress.done, now.mono_ns);
+    progress.rate = rate();
+    progress.eta_ms = eta_ms(progress);
+  }
+  return progress != before;
 }
 
 }  // namespace jobcast::engine

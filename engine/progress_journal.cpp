@@ -4,10 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "engine/own_file.h"
 
 namespace jobcast::engine {
@@ -15,6 +16,7 @@ namespace {
 
 constexpr off_t kBytesMax = 16 << 20;
 constexpr uint64_t kDone = 1, kTotal = 2, kPercent = 4;
+constexpr uint64_t kMagic = 0x326a'626a;  // another version's records are not read
 
 }  // namespace
 
@@ -32,7 +34,7 @@ ProgressJournal::ProgressJournal(const std::string& path) {
   fd_ = std::move(*file);
   Record record;
   for (; pread(fd_.get(), &record, sizeof record, static_cast<off_t>(end_ * sizeof record)) == sizeof record; ++end_) {
-    if (record.fence == 0) {
+    if (record.fence == 0 || record.magic != kMagic) {
       free_.push_back(end_);
       continue;
     }
@@ -51,11 +53,14 @@ void ProgressJournal::put(const Job& job) {
   const Progress& shown = job.progress;
   Record record;
   record.job = job.id;
+  record.magic = kMagic;
   record.fence = job.fence;
   record.done = shown.done.value_or(0);
   record.total = shown.total.value_or(0);
   record.percent = shown.percent.value_or(0);
   record.known = (shown.done ? kDone : 0) | (shown.total ? kTotal : 0) | (shown.percent ? kPercent : 0);
+  shown.phase.copy(record.phase.data(), record.phase.size() - 1);
+  shown.message.copy(record.message.data(), record.message.size() - 1);
   (void)!pwrite(fd_.get(), &record, sizeof record, static_cast<off_t>(place->second * sizeof record));
 }
 
@@ -76,14 +81,16 @@ void ProgressJournal::drop_all_but(const std::unordered_map<JobId, uint64_t>& fe
   for (const JobId& id : others) drop(id);
 }
 
-void ProgressJournal::raise(Job& job) const {
+void ProgressJournal::restore(Job& job) const {
   const auto found = left_.find(job.id);
   if (found == left_.end() || found->second.fence != job.fence) return;
   const Record& was = found->second;
-  Progress& shown = job.progress;
-  if (was.known & kDone) shown.done = std::max(shown.done.value_or(0), was.done);
+  Progress& shown = job.progress = {};
+  if (was.known & kDone) shown.done = was.done;
   if (was.known & kTotal) shown.total = was.total;
-  if (was.known & kPercent && was.percent >= 0 && was.percent <= 100) shown.percent = std::max(shown.percent.value_or(0), was.percent);
+  if (was.known & kPercent && was.percent >= 0 && was.percent <= 100) shown.percent = was.percent;
+  shown.phase = to_utf8({was.phase.data(), strnlen(was.phase.data(), was.phase.size())}, kPhaseBytesMax);
+  shown.message = to_utf8({was.message.data(), strnlen(was.message.data(), was.message.size())}, kMessageBytesMax);
 }
 
 }  // namespace jobcast::engine

@@ -1,9 +1,11 @@
 // See control_client.h.
 #include "ipc/control_client.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -22,6 +24,8 @@ Result<ControlClient> ControlClient::connect(const std::string& socket_path) {
     return {Errc::invalid, "the engine's socket path must have 1 to " + std::to_string(sizeof address.sun_path - 1) + " bytes"};
   memcpy(address.sun_path, socket_path.data(), socket_path.size());
   Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  // A program that was started with closed standard descriptors must not print into this socket.
+  if (socket && socket.get() <= STDERR_FILENO) socket = Fd(::fcntl(socket.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   if (!socket) return {Errc::internal, std::string("socket: ") + strerror(errno)};
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     const Errc code = errno == ENOENT         ? Errc::not_found

@@ -14,7 +14,8 @@ namespace {
 
 constexpr uint64_t kExactMax = (uint64_t{1} << 53) - 1;
 constexpr int kReportTries = 64;  // some microseconds: far more than a store needs to reach the other processor
-constexpr int kTextTries = 8;     // a worker that outruns them gets its text read with the next sample
+constexpr int kMomentTries = 64;
+constexpr int kTextTries = 8;  // a worker that outruns them gets its text read with the next sample
 
 uint64_t number(const uint32_t& low, const uint32_t& high) {
   const uint64_t value = uint64_t{load_relaxed(high)} << 32 | load_relaxed(low);
@@ -67,8 +68,15 @@ WorkerLatch::ChildEnds WorkerLatch::take_child_ends() { return {std::move(memory
 
 std::optional<WorkerReport> WorkerLatch::sample() {
   last_.reports = 0;
-  const bool report = sample_report();
-  const bool text = sample_text();
+  bool report = false, text = false;
+  // Numbers that were read while the text stood still belong to it: together they are what the worker said at one moment. A worker that
+  // changes its text without pause outruns the tries, and its numbers may then be some of the text before.
+  for (int i = 0; i < kMomentTries; ++i) {
+    text = sample_text() || text;
+    report = sample_report() || report;
+    // relaxed: if the numbers are newer than a text, they were read with acquire, and so this sees that text's sequence too.
+    if (load_relaxed(memory_.map.as<jobcast_latch>().text_sequence) == text_sequence_) break;
+  }
   acknowledged_ = cancel_acknowledged();
   if (!report && !text) return std::nullopt;
   return last_;
@@ -103,7 +111,7 @@ bool WorkerLatch::take_report(uint32_t pair, bool settled) {
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
   if (load_relaxed(report.begin) != end) return false;
   if (!settled && static_cast<int32_t>(end - sequence_) <= 0) return false;
-  last_.reports = end - sequence_;
+  last_.reports += end - sequence_;
   last_.done = done;
   last_.total = total;
   sequence_ = end;

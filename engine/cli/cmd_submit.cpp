@@ -50,7 +50,9 @@ Result<Json> parameters(const Invocation& invocation) {
     const std::string when = invocation.get("run-at");
     auto at_ms = parse_time(when);
     if (const auto span_ms = when.starts_with('+') ? parse_span(when.substr(1)) : std::nullopt) at_ms = now().unix_ms + *span_ms;
-    if (!at_ms) return {Errc::invalid, "--run-at is a time like 2026-11-23T13:20:00Z, or +90s, +15m, +2h, +1d from now", "run_at"};
+    if (!at_ms)
+      return {Errc::invalid, "--run-at is a time like 2026-11-23T13:20:00Z, or +90s, +15m, +2h, +1d from now, a thousand years at most",
+              "run_at"};
     params.set("run_at_ms", *at_ms);
   }
   return params;

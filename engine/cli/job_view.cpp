@@ -11,6 +11,8 @@
 namespace jobcast::cli {
 namespace {
 
+constexpr int64_t kSpanMsMax = INT64_C(1000) * 366 * 86'400'000;  // a thousand years
+
 std::string text_of(JsonView value) { return std::string(value.string().value_or("")); }
 
 std::optional<int64_t> time_of(JsonView value) {
@@ -120,12 +122,13 @@ std::optional<int64_t> parse_span(std::string_view text) {
   int64_t count = 0;
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), count);
   const std::string_view unit(end, static_cast<size_t>(text.data() + text.size() - end));
-  if (fault != std::errc() || count < 0 || count > 1'000'000'000) return std::nullopt;
-  if (unit.empty() || unit == "s") return count * 1000;
-  if (unit == "m") return count * 60'000;
-  if (unit == "h") return count * 3'600'000;
-  if (unit == "d") return count * 86'400'000;
-  return std::nullopt;
+  const int64_t unit_ms = unit.empty() || unit == "s" ? 1000
+                          : unit == "m"               ? 60'000
+                          : unit == "h"               ? 3'600'000
+                          : unit == "d"               ? 86'400'000
+                                                      : 0;
+  if (fault != std::errc() || count < 0 || unit_ms == 0 || count > kSpanMsMax / unit_ms) return std::nullopt;
+  return count * unit_ms;
 }
 
 }  // namespace jobcast::cli

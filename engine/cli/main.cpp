@@ -2,6 +2,7 @@
 #include <clocale>
 #include <cstdio>
 
+#include "base/surroundings.h"
 #include "engine/cli/command.h"
 #include "engine/cli/output.h"
 
@@ -9,6 +10,7 @@ using namespace jobcast;
 using namespace jobcast::cli;
 
 int main(int argc, char** argv) {
+  settle_surroundings();
   std::setlocale(LC_CTYPE, "");
   Exit exit = Exit::ok;
   if (argc < 2) {

@@ -8,6 +8,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,8 @@ static void read_all_slots(struct jobcast_lane* lane, void* buffer) {
 }
 
 int main(int argc, char** argv) {
+  for (int fd = 0; fd <= 2; fd++) /* so that the engine's socket never becomes standard output */
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd) return 1;
   if (argc < 2) fail("usage: lane-reader SOCKET [COUNT]");
   if (argc > 2) lines_left = strtol(argv[2], NULL, 10);
   int fds[3];

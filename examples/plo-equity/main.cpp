@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/surroundings.h"
 #include "examples/plo-equity/crew.h"
 #include "jobcast/worker.h"
 
@@ -169,6 +170,7 @@ int answer(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  jobcast::settle_surroundings();
   Options options;
   if (const auto status = read_options(argc, argv, options)) return *status;
   try {

@@ -31,24 +31,27 @@
 extern "C" {
 #endif
 
-/* Maps what the environment names. JOBCAST_OK, JOBCAST_NOT_FOUND (not started by jobcastd) or JOBCAST_CORRUPT. Call once, before the rest. */
+/* Maps what the environment names. JOBCAST_OK, JOBCAST_NOT_FOUND (not started by jobcastd) or JOBCAST_CORRUPT. Call once, before the rest.
+ */
 int jobcast_worker_open(void);
 
-/* `done` of `total` units, any unit; total 0 means "unknown". Never blocks, never fails. */
+/* `done` of `total` units, any unit; total 0 means "unknown", also after a known one. Never blocks, never fails. */
 void jobcast_progress(uint64_t done, uint64_t total);
 
-/* What it is doing now: UTF-8, cut at 63 bytes; and a line for people, cut at 255 bytes. NULL clears. Copied. */
-void jobcast_phase(const char *phase);
-void jobcast_message(const char *message);
+/* What it is doing now: UTF-8, cut at 63 bytes; and a line for people, cut at 255 bytes. NULL clears. Copied.
+ * A new phase counts anew: its reports may begin below those of the phase before. */
+void jobcast_phase(const char* phase);
+void jobcast_message(const char* message);
 
 /* 1 once somebody asked to cancel this job, else 0. Asking it is the acknowledgement; then stop soon and exit non-zero: TERM follows. */
 int jobcast_cancel_requested(void);
 
 /* The args' JSON text with a NUL after its *length bytes; owned by the library. NULL outside jobcastd. */
-const char *jobcast_worker_args(size_t *length);
+const char* jobcast_worker_args(size_t* length);
 
-/* Hands in the result, one JSON text of at most 512 KiB; a later call replaces it. JOBCAST_OK, JOBCAST_FULL, JOBCAST_INTERNAL or JOBCAST_NOT_FOUND. */
-int jobcast_worker_result(const char *json, size_t length);
+/* Hands in the result, one JSON text of at most 512 KiB; a later call replaces it. JOBCAST_OK, JOBCAST_FULL, JOBCAST_INTERNAL or
+ * JOBCAST_NOT_FOUND. */
+int jobcast_worker_result(const char* json, size_t length);
 
 /* How many threads the kind may use: JOBCAST_THREADS, at least 1. Outside jobcastd: the number of processors this process may run on. */
 unsigned jobcast_worker_threads(void);

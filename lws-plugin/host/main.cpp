@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/surroundings.h"
 #include "lws-plugin/auth.h"
 #include "lws-plugin/host/config.h"
 #include "lws-plugin/host/server.h"
@@ -68,6 +69,7 @@ void print_ready(const host::Server& server, bool json) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  settle_surroundings();
   enum : int { kJson = 256, kCheck, kVersion, kHelpOption };
   const option options[] = {{"config", required_argument, nullptr, 'c'}, {"loop", required_argument, nullptr, 'l'},
                             {"json", no_argument, nullptr, kJson},       {"check-config", no_argument, nullptr, kCheck},

@@ -166,7 +166,9 @@ void times_and_spans_are_read(void**) {
   assert_int_equal(parse_span("90").value(), 90'000);
   assert_int_equal(parse_span("15m").value(), 900'000);
   assert_int_equal(parse_span("1d").value(), 86'400'000);
-  for (const char* bad : {"", "m", "-5s", "5w", "5 m", "1.5h"}) assert_false(parse_span(bad).has_value());
+  assert_int_equal(parse_span("366000d").value(), INT64_C(366000) * 86'400'000);
+  for (const char* bad : {"", "m", "-5s", "5w", "5 m", "1.5h", "999999999d", "366001d", "9223372036854775807", "99999999999999999999s"})
+    assert_false(parse_span(bad).has_value());
 }
 
 void a_table_is_cut_at_the_edge(void**) {

@@ -78,6 +78,20 @@ class Commands(WithDemo):
         job = self.demo.submit("slow", {"seconds": 1})
         self.assertEqual(self.ends_with(0, "logs", "-f", job).stdout, "".join(f"{n}\n" for n in range(1, 101)))
 
+    def test_a_closed_standard_output_gets_no_socket_and_is_an_error(self):
+        job = self.demo.submit("fails")
+        self.demo.reaches(job, "failed")
+        before = self.demo.run("stats", "--json").stdout
+        shell = subprocess.run(["/bin/sh", "-c", '"$0" "$@" >&- <&-', BIN / "jobcast", "--state-dir", self.demo.dir, "logs", job],
+                               stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assertEqual((shell.returncode, shell.stderr), (1, "jobcast: standard output: Bad file descriptor\n"))
+        errors = [json.loads(text)["control"]["errors"] for text in (before, self.demo.run("stats", "--json").stdout)]
+        self.assertEqual(errors[0], errors[1], "the log was sent to the engine as requests")
+
+    def test_a_run_at_beyond_all_years_is_refused(self):
+        for when in ("+999999999d", "+9223372036854775807s", "+99999999999999999999d", "9999999-01-01T00:00:00Z"):
+            self.assertIn("--run-at is a time", self.ends_with(2, "submit", "fails", "--run-at", when).stderr)
+
     def test_lists_are_filtered_and_counted(self):
         owner = "owner-" + uuid.uuid4().hex
         jobs = [self.demo.submit("fails", {}, "--owner", owner) for _ in range(3)]

@@ -62,6 +62,28 @@ int report_when_told(const char* file) {
   }
 }
 
+// What a worker may say one after the other, each once the next file is there.
+int report_in_steps(const std::string& file) {
+  const auto step = [&file](int number) {
+    while (access((file + std::to_string(number)).c_str(), F_OK) != 0) usleep(1000);
+  };
+  jobcast_phase("write");
+  jobcast_message("block 600");
+  jobcast_progress(1, 1);
+  jobcast_progress(600, 1000);
+  step(1);
+  jobcast_message(nullptr);
+  jobcast_progress(601, 0);
+  step(2);
+  jobcast_phase("verify");
+  jobcast_progress(3, 1000);
+  step(3);
+  jobcast_phase(nullptr);
+  jobcast_progress(4, 1000);
+  step(4);
+  return 0;
+}
+
 int report_without_doorbell(uint64_t count) {
   close(number("JOBCAST_DOORBELL_FD"));
   usleep(50'000);  // time for the engine to notice; the outcome does not depend on it
@@ -199,6 +221,7 @@ int main(int argc, char** argv) {
   if (what == "large-result") return write_result_beyond_its_room();
   if (jobcast_worker_open() != JOBCAST_OK) return 97;
   if (what == "report") return report_for(std::atoi(first), second);
+  if (what == "report-in-steps") return report_in_steps(first);
   if (what == "report-when-told") return report_when_told(first);
   if (what == "deaf-report") return report_without_doorbell(std::strtoull(first, nullptr, 10));
   if (what == "obey-cancel") return obey_cancel(first);

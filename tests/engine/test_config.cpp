@@ -69,7 +69,7 @@ void every_key_arrives_where_it_belongs(void**) {
     "socket": "/tmp/e.sock", "state_dir": "/tmp/s", "control": {"users": ["www"], "groups": ["g"], "connections_max": 7},
     "progress_interval_ms": 100, "ring_bytes": 65536, "slots": 16, "readers_max": 2, "retain_count": 5, "retain_ms": 6000,
     "queues": {"fast": {"concurrency": 3, "waiting_max": 9}},
-    "kinds": {"k": {"argv": ["/bin/true", "-x"], "argv_from_args": ["a", "b"], "queue": "fast", "progress": "pv", "timeout_ms": 1,
+    "kinds": {"k": {"argv": ["/bin/true", "-x"], "argv_from_args": ["a", "b"], "argv_dash": true, "queue": "fast", "progress": "pv", "timeout_ms": 1,
       "grace_ms": 2, "cancel_ms": 3, "max_attempts": 4, "max_attempts_limit": 5, "retry_initial_ms": 6, "retry_max_ms": 7,
       "retry_multiplier": 1.5, "retry_jitter": 0.5, "env_allow": ["LANG"], "env_set": {"A": "b"}, "working_dir": "/tmp", "threads": 8,
       "log_bytes_max": 9, "log_bytes_per_second_max": 2048, "address_space_bytes_max": 11, "file_bytes_max": 12, "open_files_max": 16}}})");
@@ -91,6 +91,7 @@ void every_key_arrives_where_it_belongs(void**) {
   assert_string_equal(kind.name.c_str(), "k");
   assert_string_equal(kind.argv.at(1).c_str(), "-x");
   assert_string_equal(kind.argv_from_args.at(1).c_str(), "b");
+  assert_true(kind.argv_dash);
   assert_string_equal(kind.queue.c_str(), "fast");
   assert_int_equal(kind.progress, ProgressSource::pv);
   assert_int_equal(kind.timeout_ms, 1);

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include <csignal>
+#include <cstring>
 #include <set>
 
 #include "tests/engine/launcher_fixture.h"
@@ -135,6 +136,7 @@ void args_reach_argv_as_single_elements(void**) {
   Engine engine;
   KindConfig kind = Engine::program({"/usr/bin/printf", "<%s>"});
   kind.argv_from_args = {"name", "count", "ratio", "deep"};
+  kind.argv_dash = true;
   assert_true(engine.run(kind, R"({"name":"a b; rm -rf $HOME \"'","count":12,"ratio":-0.5,"deep":true,"other":1})").success);
   assert_string_equal(engine.log().c_str(), "<a b; rm -rf $HOME \"'><12><-0.5><true>");
   for (const char* args : {"{}", R"({"name":null,"count":1})", R"({"name":["a"]})", R"({"name":{}})"}) {
@@ -144,6 +146,22 @@ void args_reach_argv_as_single_elements(void**) {
     assert_false(refused.ok());
     assert_int_equal(refused.error().code, Errc::invalid);
     assert_string_equal(refused.error().field.c_str(), "args.name");
+  }
+}
+
+void a_value_that_would_act_as_an_option_is_refused(void**) {
+  Engine engine;
+  KindConfig kind = Engine::program({"/usr/bin/printf", "<%s>"});
+  kind.argv_from_args = {"name", "count"};
+  assert_true(engine.run(kind, R"({"name":"a-b","count":0})").success);
+  for (const char* args : {R"({"name":"--help","count":1})", R"({"name":"-","count":1})", R"({"name":"","count":-1})"}) {
+    jobcast::engine::Job job = engine.job();
+    job.args_json = args;
+    const auto refused = engine.launcher->prepare(job, kind);
+    assert_false(refused.ok());
+    assert_int_equal(refused.error().code, Errc::invalid);
+    assert_non_null(strstr(refused.error().detail.c_str(), "argv_dash"));
+    assert_string_equal(refused.error().field.c_str(), strstr(args, "-1") ? "args.count" : "args.name");
   }
 }
 
@@ -259,6 +277,7 @@ int main() {
       cmocka_unit_test(limits_and_working_dir_hold),
       cmocka_unit_test(a_file_beyond_its_limit_is_output_limit),
       cmocka_unit_test(args_reach_argv_as_single_elements),
+      cmocka_unit_test(a_value_that_would_act_as_an_option_is_refused),
       cmocka_unit_test(args_are_sealed_and_the_result_comes_back),
       cmocka_unit_test(a_bad_result_fails_the_job_and_says_so),
       cmocka_unit_test(the_log_is_capped_and_what_is_dropped_is_counted),

@@ -163,6 +163,51 @@ void text_is_cut_between_characters(void**) {
   assert_string_equal(report->message.c_str(), (std::string(253, 'b') + "é").c_str());
 }
 
+void what_is_cleared_is_empty_again(void**) {
+  auto worker = start([] {
+    jobcast_phase("flop");
+    jobcast_message("counting");
+    jobcast_progress(5, 10);
+    jobcast_phase(nullptr);
+    jobcast_message(nullptr);
+    jobcast_progress(6, 0);
+    return 0;
+  });
+  assert_int_equal(finish(worker), 0);
+  const auto report = worker.latch.sample();
+  assert_string_equal(report->phase.c_str(), "");
+  assert_string_equal(report->message.c_str(), "");
+  assert_int_equal(report->done, 6);
+  assert_int_equal(report->total, 0);
+}
+
+// The worker numbers its phases and says that number in each: whatever is sampled, the numbers belong to the phase beside them, or to the
+// one before while the phase has no report yet.
+void numbers_and_text_of_a_sample_are_of_one_moment(void**) {
+  auto worker = start([] {
+    const int64_t end_ns = now().mono_ns + 400'000'000;
+    for (uint64_t phase = 1; now().mono_ns < end_ns; ++phase) {
+      jobcast_phase(std::to_string(phase).c_str());
+      for (int i = 0; i < 3; ++i) {
+        jobcast_progress(phase, 1'000'000);
+        for (const int64_t until = now().mono_ns + 300; now().mono_ns < until;) {
+        }
+      }
+    }
+    return 0;
+  });
+  int samples = 0;
+  while (waitpid(worker.pid, nullptr, WNOHANG) == 0) {
+    const auto report = worker.latch.sample();
+    if (!report || report->phase.empty()) continue;
+    const uint64_t phase = std::stoull(report->phase);
+    if (report->done != phase && report->done + 1 != phase)
+      fail_msg("sample %d: %llu beside phase %s", samples, static_cast<unsigned long long>(report->done), report->phase.c_str());
+    ++samples;
+  }
+  assert_true(samples > 0);
+}
+
 void a_hostile_worker_gets_clean_text_and_exact_numbers_at_most(void**) {
   auto latch = WorkerLatch::create().value();
   auto ends = latch.take_child_ends();
@@ -205,6 +250,8 @@ int main() {
       cmocka_unit_test(an_armed_engine_that_sleeps_is_always_woken),
       cmocka_unit_test(args_result_and_threads_travel),
       cmocka_unit_test(text_is_cut_between_characters),
+      cmocka_unit_test(what_is_cleared_is_empty_again),
+      cmocka_unit_test(numbers_and_text_of_a_sample_are_of_one_moment),
       cmocka_unit_test(a_hostile_worker_gets_clean_text_and_exact_numbers_at_most),
       cmocka_unit_test(a_scribbler_over_the_page_causes_neither_crash_nor_hang),
   };
