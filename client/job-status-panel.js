@@ -74,7 +74,7 @@ function facts(job) {
   if (p.eta_ms != null && !isTerminal(job)) out.push(`${duration(p.eta_ms)} left`);
   if (p.message && !isTerminal(job)) out.push(p.message);
   if (job.started_at && job.finished_at) out.push(`took ${duration(Date.parse(job.finished_at) - Date.parse(job.started_at))}`);
-  if (job.max_attempts > 1 && job.attempt > 0) out.push(`attempt ${job.attempt} of ${job.max_attempts}`);
+  if (job.attempt > 1) out.push(`attempt ${job.attempt} of ${job.max_attempts}`);
   if (job.reason && job.state !== 'completed') out.push(`reason: ${job.reason.replaceAll('_', ' ')}`);
   return out;
 }
