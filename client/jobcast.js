@@ -13,8 +13,10 @@ import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, 
 import {Connection} from './connection.js';
 import {Http} from './http.js';
 import {Reader} from './reader.js';
+import {Subscriptions} from './subscriptions.js';
 export {JobcastError, compareJobs, isTerminal};
 
+const FULL_MS = 30000;         // so often all active jobs are compared with the server's, whatever was pushed
 const LIVE_POLL_MS = 2500;    // for running jobs that are not pushed: `live` allows five seconds
 
 export class Jobcast extends EventTarget {
@@ -34,12 +36,12 @@ export class Jobcast extends EventTarget {
   #doubted = new Set();       // job_ids whose snapshot any other replaces: the server began another life
   #watchers = new Map();      // job_id → Set of callbacks
   #absent = new Map();        // watched job_id → why there is no such job
-  #subscribed = new Set();    // job_ids asked for on the present connection
-  #pushedMax;
+  #subscriptions;
   #polling = false;
   #again = false;
   #listWanted = false;
   #refreshing = null;
+  #fetchedAll = new Since();
   #timers = {};
   #unlisten = null;
 
@@ -49,8 +51,17 @@ export class Jobcast extends EventTarget {
     this.#base = new URL(this.#options.url.replace(/\/$/, ''), globalThis.document?.baseURI ?? globalThis.location?.href);
     this.#http = new Http(this.#base, this.#options, (error) => this.#phase !== 'closed' && this.#refused(error));
     this.#reader = new Reader(this.#http);
-    this.#pushedMax = this.#options.pushedMax;
+    this.#subscriptions = new Subscriptions({
+      revOf: (id) => (this.#doubted.has(id) ? 0 : this.#jobs.get(id)?.rev ?? 0),
+      isFirst: (id) => (this.#jobs.get(id)?.state ?? 'running') === 'running',
+      isActive: (id) => this.#active(id),
+      onJob: (job) => this.#accept(job),
+      onAbsent: (id, error) => this.#gone(id, error),
+      onAgain: () => this.#resubscribe(),
+    });
   }
+
+  get #withoutNetwork() { return globalThis.navigator?.onLine === false; }
 
   /** closed, connecting, live (pushed), stale (the job engine is away), polling (no socket, but answers), offline (neither), unauthorized. */
   get status() { return this.#status; }
@@ -123,7 +134,7 @@ export class Jobcast extends EventTarget {
   /** Follows the whole list of this user's jobs: `job` events for each change, and push for the active ones. */
   watchList() {
     this.#listWanted = true;
-    if (['open', 'polling', 'offline'].includes(this.#phase)) this.#refresh().catch(() => this.#schedulePoll());
+    if (this.#phase !== 'closed' && this.#phase !== 'unauthorized') this.#refresh().catch(() => this.#schedulePoll());
   }
 
   /** Repeated with the same key while no answer comes: it makes one job, however often it is sent. */
@@ -169,6 +180,7 @@ export class Jobcast extends EventTarget {
       }));
       const {data} = await this.#authenticate(connection);
       if (!current()) return;
+      this.#subscriptions.begin(connection, this.#options.pushedMax);
       clearTimeout(this.#timers.open);
       this.#signedIn(data);
       await this.#catchUp();
@@ -201,7 +213,6 @@ export class Jobcast extends EventTarget {
   #signedIn({user_id: user, rev}) {
     if (this.#user !== null && user !== this.#user) this.#forget();
     this.#user = user;
-    this.#pushedMax = this.#options.pushedMax;
     // The server knows less than was seen here: its state is another one than before, a copy perhaps. Nothing known here outranks it.
     if (!this.#engineAway && rev > 0 && [...this.#jobs.values()].some((job) => job.rev > rev)) {
       this.#doubted = new Set(this.#jobs.keys());
@@ -241,7 +252,7 @@ export class Jobcast extends EventTarget {
     this.#connection = this.#timers.attempt = null;
     clearTimeout(this.#timers.open);
     clearTimeout(this.#timers.reconnect);
-    this.#subscribed.clear();
+    this.#subscriptions.begin(null, 0);
     connection?.close();
   }
 
@@ -254,12 +265,12 @@ export class Jobcast extends EventTarget {
     }
     this.#failures += 1;
     if (this.#failures >= this.#options.attempts) {
-      if (this.#phase !== 'polling' && this.#phase !== 'offline') this.#enter('polling');
+      if (this.#phase !== 'polling' && this.#phase !== 'offline') this.#enter(this.#withoutNetwork ? 'offline' : 'polling');
       this.#timers.reconnect = setTimeout(() => this.#open(), this.#options.retryMs * (0.75 + Math.random() / 2));
       this.#poll();
       return;
     }
-    this.#enter(globalThis.navigator?.onLine === false ? 'offline' : 'connecting');
+    this.#enter(this.#withoutNetwork ? 'offline' : 'connecting');
     const ceiling = Math.min(this.#options.backoffMaxMs, this.#options.backoffMs * 2 ** (this.#failures - 1));
     this.#timers.reconnect = setTimeout(() => this.#open(), Math.random() * ceiling);
   }
@@ -281,7 +292,7 @@ export class Jobcast extends EventTarget {
       case 'auth_expiring': return this.#renew();
       case 'auth_error': return this.#options.getToken ? this.#renew() : this.#refused(data);
       case 'unsubscribed':  // by the server: deleted, or not allowed any more
-        this.#subscribed.delete(data.job_id);
+        this.#subscriptions.ids.delete(data.job_id);
         return this.#gone(data.job_id, new JobcastError('not_found', 'the job was deleted'));
       case 'job_update': case 'job_completed': case 'job_list_update':
         this.#engineHeard.mark();
@@ -308,16 +319,17 @@ export class Jobcast extends EventTarget {
   // Four times a second. The connection asks its server by pings; whether the engine behind it answers, /health/ready says.
   #pulse() {
     this.#show();
-    if (this.#phase !== 'open' || globalThis.document?.hidden) return;
-    const dueMs = [...this.#jobs.values()].some((job) => !isTerminal(job)) ? this.#options.pingMs : this.#options.pollMs;
-    if (Math.min(this.#engineHeard.ms, this.#probed.ms) >= dueMs) this.#probe();
+    if (this.#phase !== 'open') return;
+    const dueMs = this.#anyActive() ? this.#options.pingMs : this.#options.pollMs;
+    if ((this.#engineAway || this.#engineHeard.ms >= dueMs) && this.#probed.ms >= dueMs) this.#probe();
   }
 
   async #probe() {
     const connection = this.#connection;
     this.#probed.mark();
-    const away = await this.#askEngine().catch(() => true);
-    if (this.#connection !== connection || this.#phase !== 'open') return;
+    const away = await this.#askEngine().catch(() => null);
+    // Without a word of the server's the connection's own deadline decides.
+    if (away === null || this.#connection !== connection || this.#phase !== 'open') return;
     if (!away) this.#engineHeard.mark();
     if (away || !this.#engineAway) return this.#setEngineAway(away);
     this.#enter('connecting');
@@ -335,7 +347,7 @@ export class Jobcast extends EventTarget {
 
   // A tab that was hidden or frozen is seen again.
   #seen() {
-    if (globalThis.document?.hidden || this.#phase === 'closed') return;
+    if (globalThis.document?.hidden) return;
     this.#connection?.check();
     this.#pulse();
     if (this.#phase === 'polling' || this.#phase === 'offline') this.#poll();
@@ -354,7 +366,7 @@ export class Jobcast extends EventTarget {
   #show(detail = null) {
     let status = this.#phase;
     const reachable = status === 'open' || status === 'polling' || (status === 'connecting' && this.#connection?.open);
-    const silentMs = this.#connection ? this.#connection.heard.ms : 0;
+    const silentMs = Math.max(this.#connection?.heard.ms ?? 0, this.#anyActive() ? this.#engineHeard.ms : 0);
     if (this.#engineAway && reachable) status = 'stale';
     else if (status === 'open') status = silentMs < this.#options.pingMs + this.#options.pongMs + 750 ? 'live' : 'connecting';
     if (status === this.#status) return;
@@ -364,6 +376,7 @@ export class Jobcast extends EventTarget {
 
   // ---- subscriptions
 
+  #anyActive() { return [...this.#jobs.values()].some((job) => !isTerminal(job)); }
   #active(id) { return !this.#jobs.has(id) || !isTerminal(this.#jobs.get(id)); }
 
   // Running ones first, then in the order in which the others will run.
@@ -381,37 +394,9 @@ export class Jobcast extends EventTarget {
     }, 20);
   }
 
-  // Done when everything that runs, or is watched and not known, is subscribed to.
   async #subscribe() {
-    const wanted = new Set(this.#wanted().slice(0, this.#pushedMax));
-    for (const id of [...this.#subscribed].filter((each) => !wanted.has(each))) {
-      this.#subscribed.delete(id);
-      if (this.#active(id)) this.#connection?.request('unsubscribe_job', {job_id: id}).catch(() => {});
-    }
-    const first = [];
-    for (const id of wanted) {
-      if (this.#subscribed.has(id)) continue;
-      const done = this.#subscribeTo(id);
-      if ((this.#jobs.get(id)?.state ?? 'running') === 'running') first.push(done);
-    }
-    await Promise.all(first);
-    if (this.#listWanted && wanted.size < this.#wanted().length) this.#schedulePoll();
-  }
-
-  async #subscribeTo(id) {
-    const connection = this.#connection;
-    this.#subscribed.add(id);
-    const rev = this.#doubted.has(id) ? 0 : this.#jobs.get(id)?.rev ?? 0;
-    try {
-      const {data} = await connection.request('subscribe_job', rev ? {job_id: id, rev} : {job_id: id});
-      if (data.job) this.#accept(data.job);  // the connection had brought it before
-    } catch (error) {
-      if (this.#connection !== connection) return;
-      this.#subscribed.delete(id);
-      if (error.code === 'not_found') this.#gone(id, error);
-      else if (error.code === 'full') this.#pushedMax = Math.max(1, this.#subscribed.size);
-      else setTimeout(() => this.#resubscribe(), 1000);
-    }
+    await this.#subscriptions.follow(this.#wanted());
+    if (this.#listWanted && this.#unpushed().length) this.#schedulePoll();
   }
 
   // ---- polling
@@ -424,7 +409,7 @@ export class Jobcast extends EventTarget {
 
   // Running jobs that are not pushed: beyond the subscriptions that one connection may have.
   #unpushed() {
-    return this.#phase === 'open' ? [...this.#jobs.values()].filter((job) => job.state === 'running' && !this.#subscribed.has(job.job_id)) : [];
+    return this.#phase === 'open' ? [...this.#jobs.values()].filter((job) => job.state === 'running' && !this.#subscriptions.ids.has(job.job_id)) : [];
   }
 
   // Everything while there is no socket; what is not pushed while there is one. Unchanged answers are 304s without a body.
@@ -445,7 +430,7 @@ export class Jobcast extends EventTarget {
 
   async #pollUnconnected() {
     this.#setEngineAway(await this.#askEngine());
-    const back = this.#phase === 'offline' && globalThis.navigator?.onLine !== false;
+    const back = this.#phase === 'offline' && !this.#withoutNetwork;
     this.#enter('polling');
     if (back) {  // then a connection may be had too
       clearTimeout(this.#timers.reconnect);
@@ -455,8 +440,8 @@ export class Jobcast extends EventTarget {
   }
 
   async #pollAll() {
-    if (this.#listWanted) await this.#refresh(this.#phase !== 'open' || this.#unpushed().length > 0);
-    const pushed = this.#phase === 'open' ? this.#subscribed : new Set();
+    if (this.#listWanted) await this.#refresh(this.#phase !== 'open' || this.#unpushed().length > 0 || this.#fetchedAll.ms > FULL_MS);
+    const pushed = this.#phase === 'open' ? this.#subscriptions.ids : new Set();
     await this.#getEach([...this.#watchers.keys()].filter((id) => !pushed.has(id) && !this.#absent.has(id) && this.#active(id)));
   }
 
@@ -500,6 +485,7 @@ export class Jobcast extends EventTarget {
   async #fetchList(full) {
     const seen = await this.#reader.list(full, (job) => this.#accept(job));
     if (!seen) return;
+    this.#fetchedAll.mark();
     // What was active and is on no page any more has ended meanwhile, or was deleted.
     const own = (job) => job.owner === (this.#user ?? job.owner);
     const lost = [...this.#jobs.values()].filter((job) => !seen.has(job.job_id) && (this.#doubted.has(job.job_id) || (own(job) && !isTerminal(job))));
@@ -532,7 +518,7 @@ export class Jobcast extends EventTarget {
     this.#doubted.delete(job.job_id);
     this.#absent.delete(job.job_id);
     this.#jobs.set(job.job_id, job);
-    if (isTerminal(job)) this.#subscribed.delete(job.job_id);
+    if (isTerminal(job)) this.#subscriptions.ids.delete(job.job_id);
     this.dispatchEvent(new CustomEvent('job', {detail: job}));
     callEach(this.#watchers.get(job.job_id) ?? [], job);
     if (known?.state !== job.state) this.#resubscribe();

@@ -30,13 +30,14 @@ const rows = () => page.locator('job-status-panel li');
 const picture = (name) => process.env.JOBCAST_PICTURES ? page.screenshot({path: `${process.env.JOBCAST_PICTURES}/${name}.png`}) : null;
 
 async function submit(hands, mode = 'exact', trials = 0) {
-  const before = await rows().count();
+  const ids = () => rows().evaluateAll((items) => items.map((item) => item.dataset.jobId));
+  const before = new Set(await ids());
   await page.fill('[name=hands]', hands.join('\n'));
   await page.selectOption('[name=mode]', mode);
   if (trials) await page.fill('[name=trials]', String(trials));
   await page.click('button[type=submit]');
-  await until('a new row', async () => (await rows().count()) > before);
-  return rows().first();
+  const fresh = await until('a new row', async () => (await ids()).find((id) => !before.has(id)));
+  return page.locator(`job-status-panel li[data-job-id="${fresh}"]`);
 }
 
 test('the address loses its token and the badge says Live', async () => {
