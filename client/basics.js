@@ -49,10 +49,25 @@ export class Since {
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** The promise, or `unanswered` once the time is over. */
 export const within = (ms, promise, what) => Promise.race([promise, pause(ms).then(() => { throw new JobcastError('unanswered', `${what} took more than ${ms} ms`); })]);
+/** The browser says that there is no network. */
+export const withoutNetwork = () => globalThis.navigator?.onLine === false;
 /** 128 random bits. Not crypto.randomUUID(): on plain HTTP only localhost has that. */
 export const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 /** No answer, or one that says "not now": the same request may succeed later. */
 export const passes = (error) => ['closed', 'unanswered', 'retry', 'full', 'rate_limited'].includes(error.code) || [408, 429, 502, 503, 504].includes(error.status);
+/** Acts again, later and later, while nothing says whether it was carried out, for so long; where it was refused for want of room, for ten seconds. */
+export async function repeat(forMs, act) {
+  const began = new Since();
+  for (let tries = 0;; ++tries) {
+    try {
+      return await act();
+    } catch (error) {
+      const leftMs = (error.code === 'full' ? Math.min(10000, forMs) : forMs) - began.ms;
+      if (!passes(error) || leftMs <= 0) throw error;
+      await pause(Math.min(leftMs, Math.max(error.retryAfterMs, Math.min(3000, 250 * 2 ** tries)) * (1 + Math.random() / 2)));
+    }
+  }
+}
 /** Calls all of them; one that throws keeps the others from nothing. */
 export const callEach = (callbacks, ...words) => {
   for (const callback of [...callbacks]) {

@@ -7,15 +7,15 @@ const noAnswer = (error) => error instanceof SyntaxError ? new JobcastError('int
   : new JobcastError(error.name === 'TimeoutError' ? 'unanswered' : 'closed', `no answer from the server: ${error.message}`);
 
 export class Http {
+  base;   // the mount's address
   token;
   #options;
-  #base;
   #onRefused;
   #renewing = null;
 
   // `onRefused(error)`: the token is refused, and there is no way to another one.
-  constructor(base, options, onRefused) {
-    this.#base = base;
+  constructor(options, onRefused) {
+    this.base = new URL(options.url.replace(/\/$/, ''), globalThis.document?.baseURI ?? globalThis.location?.href).href;
     this.#options = options;
     this.#onRefused = onRefused;
     this.token = options.token;
@@ -41,7 +41,7 @@ export class Http {
   async fetch(method, path, {body, headers = {}, ms = this.#options.requestMs} = {}, renewed = false) {
     await this.ensureToken();
     const token = this.token;
-    const response = await fetch(this.#base.href + path, {
+    const response = await fetch(this.base + path, {
       method,
       headers: {
         ...(token ? {Authorization: `Bearer ${token}`} : {}),

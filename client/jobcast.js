@@ -2,14 +2,13 @@
 //
 //   import {Jobcast} from './jobcast.js';
 //   const jobs = new Jobcast({url: '/jobcast', getToken: () => fetch('/token').then(r => r.text())});
-//   jobs.addEventListener('status', e => console.log(e.detail.status));
 //   const stop = jobs.watch(jobId, job => bar.value = job?.progress?.percent ?? 0);
 //   jobs.connect();
 //
 // Every job is kept at its highest `rev`, so a late poll never undoes what a push has shown. docs/protocol.md is the contract.
 // `live` is a promise: page, server and engine answered each other within the last five seconds. Whoever cannot say that says so.
 
-import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, passes, pause, randomKey} from './basics.js';
+import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, passes, pause, randomKey, repeat, withoutNetwork} from './basics.js';
 import {Connection} from './connection.js';
 import {Http} from './http.js';
 import {Reader} from './reader.js';
@@ -21,7 +20,6 @@ const LIVE_POLL_MS = 2500;    // for running jobs that are not pushed: `live` al
 
 export class Jobcast extends EventTarget {
   #options;
-  #base;
   #http;
   #reader;
   #connection = null;
@@ -37,8 +35,8 @@ export class Jobcast extends EventTarget {
   #watchers = new Map();      // job_id → Set of callbacks
   #absent = new Map();        // watched job_id → why there is no such job
   #subscriptions;
-  #polling = false;
-  #again = false;
+  #polling = false;           // a poll is under way
+  #again = false;             // a list is to be fetched once more
   #listWanted = false;
   #refreshing = null;
   #fetchedAll = new Since();
@@ -48,8 +46,7 @@ export class Jobcast extends EventTarget {
   constructor(options = {}) {
     super();
     this.#options = {...DEFAULTS, ...options};
-    this.#base = new URL(this.#options.url.replace(/\/$/, ''), globalThis.document?.baseURI ?? globalThis.location?.href);
-    this.#http = new Http(this.#base, this.#options, (error) => this.#phase !== 'closed' && this.#refused(error));
+    this.#http = new Http(this.#options, (error) => this.#phase !== 'closed' && this.#refused(error));
     this.#reader = new Reader(this.#http);
     this.#subscriptions = new Subscriptions({
       revOf: (id) => (this.#doubted.has(id) ? 0 : this.#jobs.get(id)?.rev ?? 0),
@@ -60,8 +57,6 @@ export class Jobcast extends EventTarget {
       onAgain: () => this.#resubscribe(),
     });
   }
-
-  get #withoutNetwork() { return globalThis.navigator?.onLine === false; }
 
   /** closed, connecting, live (pushed), stale (the job engine is away), polling (no socket, but answers), offline (neither), unauthorized. */
   get status() { return this.#status; }
@@ -144,10 +139,7 @@ export class Jobcast extends EventTarget {
     return this.#ask('submit_job', {...rest, idempotency_key: key}, () => this.#http.fetchJson('POST', '/v1/jobs', {body: rest, headers: {'Idempotency-Key': key}}));
   }
 
-  async cancel(jobId) {
-    return this.#ask('cancel_job', {job_id: jobId}, () => this.#http.fetchJson('POST', `/v1/jobs/${jobId}/cancel`));
-  }
-
+  async cancel(jobId) { return this.#ask('cancel_job', {job_id: jobId}, () => this.#http.fetchJson('POST', `/v1/jobs/${jobId}/cancel`)); }
   async retry(jobId) { return this.#accept(await this.#http.fetchJson('POST', `/v1/jobs/${jobId}/retry`)); }
   async get(jobId) { return this.#accept(await this.#http.fetchJson('GET', `/v1/jobs/${jobId}`)); }
 
@@ -171,7 +163,7 @@ export class Jobcast extends EventTarget {
     try {
       await this.#http.ensureToken();
       if (!current()) return;
-      const url = new URL(`${this.#base.href}/ws`);
+      const url = new URL(`${this.#http.base}/ws`);
       url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
       const connection = (this.#connection = new Connection(url, {
         ...this.#options,
@@ -198,14 +190,11 @@ export class Jobcast extends EventTarget {
       try {
         return await connection.request('authenticate', rev ? {token: this.#http.token, rev} : {token: this.#http.token}, {urgent: true});
       } catch (error) {
-        if (error.code === 'token_expired' && !renewed && this.#options.getToken) {
-          await this.#http.freshToken();
-          renewed = true;
-        } else if (error.code === 'retry') {  // too many tokens are being verified: not all of us in the same moment
-          await pause(200 + Math.random() * 800);
-        } else {
-          throw error;
-        }
+        const expired = error.code === 'token_expired' && !renewed && this.#options.getToken;
+        renewed ||= expired;
+        if (expired) await this.#http.freshToken();
+        else if (error.code !== 'retry') throw error;
+        else await pause(200 + Math.random() * 800);  // too many tokens are being verified: not all of us in the same moment
       }
     }
   }
@@ -233,9 +222,11 @@ export class Jobcast extends EventTarget {
       try {
         if (this.#listWanted) await this.#refresh();
         await this.#subscribe();
+        const away = await this.#askEngine();
         if (this.#connection !== connection || !connection) return;
         this.#failures = 0;
-        if (!this.#engineAway) this.#engineHeard.mark();
+        if (!away) this.#engineHeard.mark();
+        this.#setEngineAway(away);
         return this.#enter('open');
       } catch (error) {
         if (this.#connection !== connection) return;
@@ -265,12 +256,12 @@ export class Jobcast extends EventTarget {
     }
     this.#failures += 1;
     if (this.#failures >= this.#options.attempts) {
-      if (this.#phase !== 'polling' && this.#phase !== 'offline') this.#enter(this.#withoutNetwork ? 'offline' : 'polling');
+      if (this.#phase !== 'polling' && this.#phase !== 'offline') this.#enter(withoutNetwork() ? 'offline' : 'polling');
       this.#timers.reconnect = setTimeout(() => this.#open(), this.#options.retryMs * (0.75 + Math.random() / 2));
       this.#poll();
       return;
     }
-    this.#enter(this.#withoutNetwork ? 'offline' : 'connecting');
+    this.#enter(withoutNetwork() ? 'offline' : 'connecting');
     const ceiling = Math.min(this.#options.backoffMaxMs, this.#options.backoffMs * 2 ** (this.#failures - 1));
     this.#timers.reconnect = setTimeout(() => this.#open(), Math.random() * ceiling);
   }
@@ -284,11 +275,7 @@ export class Jobcast extends EventTarget {
   #receive({event, data}) {
     switch (event) {
       case 'connected': return this.#setEngineAway(data.stale);
-      case 'engine':
-        this.#setEngineAway(data.stale);
-        if (data.stale) return;
-        this.#enter('connecting');
-        return this.#catchUp();
+      case 'engine': return data.stale ? this.#setEngineAway(true) : this.#engineBack();
       case 'auth_expiring': return this.#renew();
       case 'auth_error': return this.#options.getToken ? this.#renew() : this.#refused(data);
       case 'unsubscribed':  // by the server: deleted, or not allowed any more
@@ -331,10 +318,14 @@ export class Jobcast extends EventTarget {
     // Without a word of the server's the connection's own deadline decides.
     if (away === null || this.#connection !== connection || this.#phase !== 'open') return;
     if (!away) this.#engineHeard.mark();
-    if (away || !this.#engineAway) return this.#setEngineAway(away);
+    if (away) this.#setEngineAway(true);
+    else if (this.#engineAway) this.#engineBack();
+  }
+
+  #engineBack() {
     this.#enter('connecting');
     this.#setEngineAway(false);
-    return this.#catchUp();
+    this.#catchUp();
   }
 
   // Whether the engine is away, by the server's word. Errors: no word from the server.
@@ -430,7 +421,7 @@ export class Jobcast extends EventTarget {
 
   async #pollUnconnected() {
     this.#setEngineAway(await this.#askEngine());
-    const back = this.#phase === 'offline' && !this.#withoutNetwork;
+    const back = this.#phase === 'offline' && !withoutNetwork();
     this.#enter('polling');
     if (back) {  // then a connection may be had too
       clearTimeout(this.#timers.reconnect);
@@ -445,25 +436,8 @@ export class Jobcast extends EventTarget {
     await this.#getEach([...this.#watchers.keys()].filter((id) => !pushed.has(id) && !this.#absent.has(id) && this.#active(id)));
   }
 
-  // Four at a time. What one of them is refused keeps no other waiting; the first loss of the server ends it.
-  async #getEach(ids) {
-    const left = [...ids];
-    const some = async () => {
-      for (let id; (id = left.shift()) !== undefined;) {
-        try {
-          await this.#getOne(id);
-        } catch (error) {
-          if (error.status === 404) this.#gone(id, error);
-          else if (!(error.status > 0)) throw error;
-        }
-      }
-    };
-    await Promise.all([some(), some(), some(), some()]);
-  }
-
-  async #getOne(id) {
-    const job = await this.#reader.job(id, this.#jobs.has(id) && !this.#doubted.has(id));
-    if (job) this.#accept(job);
+  #getEach(ids) {
+    return this.#reader.jobs(ids, (id) => this.#jobs.has(id) && !this.#doubted.has(id), (job) => this.#accept(job), (id, error) => this.#gone(id, error));
   }
 
   // One at a time: a burst of changes asks for one or two. `full`: also what is active and stands on no first page.
@@ -492,22 +466,12 @@ export class Jobcast extends EventTarget {
     await this.#getEach(lost.map((job) => job.job_id));
   }
 
-  // ---- requests
-
-  // By the socket where there is one, else by HTTP; repeated while nothing says whether it was carried out: both are safe to repeat.
+  // By the socket where there is one, else by HTTP; both are safe to repeat.
   async #ask(event, data, http) {
-    const began = new Since();
-    for (let tries = 0;; ++tries) {
-      try {
-        const job = this.#phase === 'open' ? (await this.#connection.request(event, data, {urgent: true})).data.job : await http();
-        this.#engineHeard.mark();
-        return this.#accept(job);
-      } catch (error) {
-        const leftMs = (error.code === 'full' ? Math.min(10000, this.#options.submitMs) : this.#options.submitMs) - began.ms;
-        if (!passes(error) || leftMs <= 0) throw error;
-        await pause(Math.min(leftMs, Math.max(error.retryAfterMs, Math.min(3000, 250 * 2 ** tries)) * (1 + Math.random() / 2)));
-      }
-    }
+    const job = await repeat(this.#options.submitMs, async () =>
+      this.#phase === 'open' ? (await this.#connection.request(event, data, {urgent: true})).data.job : http());
+    this.#engineHeard.mark();
+    return this.#accept(job);
   }
 
   // ---- what is known

@@ -26,6 +26,24 @@ export class Reader {
     return job;
   }
 
+  /** Each of these jobs, four at a time: `use(job)` what is new, `gone(id, error)` where there is none. What one of them is refused keeps no
+      other waiting. Errors: no answer from the server. */
+  async jobs(ids, known, use, gone) {
+    const left = [...ids];
+    const some = async () => {
+      for (let id; (id = left.shift()) !== undefined;) {
+        try {
+          const job = await this.job(id, known(id));
+          if (job) use(job);
+        } catch (error) {
+          if (error.status === 404) gone(id, error);
+          else if (!(error.status > 0)) throw error;
+        }
+      }
+    };
+    await Promise.all([some(), some(), some(), some()]);
+  }
+
   /** Uses the newest jobs and, if `full`, all that are active, on however many pages. The ids of all active ones, or null if it did not look. */
   async list(full, use) {
     const pages = new Map();
