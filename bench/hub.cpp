@@ -24,9 +24,9 @@ struct NoBackend : Backend {
     who.may_read_any = true;
     return who;
   }
-  void submit(std::string, Reply) override {}
-  void cancel(std::string, Reply) override {}
-  void fetch(const JobId&) override {}
+  void submit(std::string_view, std::string, Reply) override {}
+  void cancel(std::string_view, std::string, Reply) override {}
+  void fetch(std::string_view, const JobId&) override {}
   void wake_at(int64_t) override {}
 };
 

@@ -81,7 +81,7 @@ const std::vector<Methods::Method>& Methods::table() {
       {"job.submit", &Methods::submit, 1},      {"job.get", &Methods::get, 1},       {"job.list", &Methods::list, kLarge},
       {"job.cancel", &Methods::cancel, 1},      {"job.retry", &Methods::retry, 1},   {"job.log", &Methods::log, kLarge},
       {"job.result", &Methods::result, kLarge}, {"queue.list", &Methods::queues, 1}, {"engine.stats", &Methods::stats, 1},
-      {"attach", &Methods::attach, 1},
+      {"engine.ping", &Methods::ping, 1},       {"attach", &Methods::attach, 1},
   };
   return kTable;
 }
@@ -234,6 +234,12 @@ void Methods::queues(JsonView params, Reply reply) {
   Json out = Json::object();
   out.set("queues", std::move(list));
   reply.result(out.dump());
+}
+
+void Methods::ping(JsonView params, Reply reply) {
+  Fields in(params);
+  if (auto read = in.finish(); !read) return reply.error(read.error());
+  reply.result("{}");
 }
 
 void Methods::stats(JsonView params, Reply reply) {

@@ -42,6 +42,7 @@ class Methods final : public ControlHandler {
   void result(JsonView params, Reply reply);
   void queues(JsonView params, Reply reply);
   void stats(JsonView params, Reply reply);
+  void ping(JsonView params, Reply reply);
   void attach(JsonView params, Reply reply);
 
   Loop& loop_;

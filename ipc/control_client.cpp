@@ -71,7 +71,8 @@ Result<ControlClient::Answer> ControlClient::exchange(std::string_view method, c
       if (response->error) return *response->error;
       return Answer{std::string(**next), std::move(response->document)};
     }
-    if (auto ready = wait(POLLIN, deadline_ns); !ready) return ready.error();
+    if (auto ready = wait(POLLIN, deadline_ns); !ready)
+      return ready.error().code == Errc::retry ? Error{Errc::closed, ready.error().detail + ": it may have been done"} : ready.error();
     auto received = receive_with_fds(socket_.get(), chunk);
     if (!received) return received.error();
     for (size_t i = 0; i < received->fd_count; ++i) fds_.push_back(std::move(received->fds[i]));

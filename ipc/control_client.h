@@ -18,8 +18,9 @@ class ControlClient {
   // Errors: not_found (no such socket: no engine runs there), unauthorized (its mode), closed (nobody listens), invalid (path too long).
   [[nodiscard]] static Result<ControlClient> connect(const std::string& socket_path);
 
-  // The whole answer, {"jsonrpc","id","result"}; get its "result". Errors: those of the method as the engine meant them; retry (no answer
-  // in `timeout_ms`; the request may still be carried out), closed, corrupt. After these three, connect anew.
+  // The whole answer, {"jsonrpc","id","result"}; get its "result". Errors: those of the method as the engine meant them; retry (the engine
+  // did not take the request in `timeout_ms`, and does not carry it out), closed (no answer in `timeout_ms`, or none will come: the request
+  // may be carried out), corrupt. After these three, connect anew.
   [[nodiscard]] Result<Json> call(std::string_view method, const Json& params, int timeout_ms = 10'000);
   // The same, but the result alone and as the very bytes that came: snapshots are passed on unchanged.
   [[nodiscard]] Result<std::string> call_raw(std::string_view method, const Json& params, int timeout_ms = 10'000);

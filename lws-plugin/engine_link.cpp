@@ -20,11 +20,23 @@ namespace {
 
 constexpr int64_t kBackoffFirstUs = 10'000;
 constexpr int64_t kBackoffMaxUs = 400'000;
-constexpr int kDrainsATurn = 16;          // of 16 records each; then other sockets have their turn
-constexpr size_t kOutBytesMax = 4 << 20;  // requests not yet taken by the engine
+constexpr int kDrainsATurn = 16;  // of 16 records each; then other sockets have their turn
+constexpr size_t kPiecesAtOnce = 32;
+constexpr size_t kEnvelopeBytes = 128;  // of a request's line around its params
+constexpr int64_t kHeardLatelyMs = 250;
+constexpr auto kLarge = std::to_array<std::string_view>({"job.list", "job.log", "job.result"});
 constexpr size_t kReadBytes = 64 << 10;
 
-Error gone() { return {Errc::retry, "the job engine is away; the same request with the same Idempotency-Key may safely be repeated", {}}; }
+constexpr std::string_view kRepeat = "repeat it with the same Idempotency-Key";
+
+// Certain: the engine does not have the request, and will not get it.
+Error not_carried_out(std::string_view why) {
+  return {Errc::retry, std::string(why) + ": the request was not carried out; " + std::string(kRepeat)};
+}
+Error unanswered(std::string_view why) {
+  return {Errc::closed, std::string(why) + ": the request may have been carried out; " + std::string(kRepeat)};
+}
+Error gone() { return not_carried_out("the job engine is away"); }
 
 }  // namespace
 
@@ -34,12 +46,16 @@ EngineLink::EngineLink(lws_context* context, lws_vhost* vhost, std::string socke
       path_(std::move(socket_path)),
       limits_(limits),
       listener_(listener),
+      queue_(limits.queue),
       reconnect_([this] { connect(); }),
       deadline_([this] { look_at_deadlines(); }),
       again_([this] { drain(); }),
       refuse_([this] {
         auto refused = std::exchange(refused_, {});
         for (const auto& [id, error] : refused) settle(id, error);
+      }),
+      ask_([this] {
+        if (control_.wsi) lws_callback_on_writable(control_.wsi);
       }) {
   control_.control = true;
   control_.link = doorbell_.link = this;
@@ -55,6 +71,7 @@ void EngineLink::start() { reconnect_.after_us(context_, 0); }
 const EngineLink::Stats& EngineLink::stats() const {
   stats_.attached = attached();
   stats_.waiting = waiting_.size();
+  stats_.waiting_bytes = queue_.bytes_waiting();
   if (reader_) count_reader();
   return stats_;
 }
@@ -122,12 +139,12 @@ void EngineLink::lost(const char* why) {
   }
   log::notice("engine_lost", {{"socket", path_}, {"why", why}});
   again_.cancel();
+  ask_.cancel();
   drop(control_);
   drop(doorbell_);
   const bool told = reader_.has_value();
   reader_.reset();
   lines_ = LineBuffer();
-  out_.clear();
   for (Fd& fd : granted_) fd.reset();
   granted_count_ = 0;
   attach_id_ = 0;
@@ -136,21 +153,22 @@ void EngineLink::lost(const char* why) {
     listener_.on_lost();
   }
   reconnect_later();
-  fail_all(gone());
+  fail_all();
 }
 
 void EngineLink::attach() {
-  attach_id_ = call("attach", membarrier_offered() ? R"({"membarrier":true})" : "{}", [this](const Result<std::string_view>& result) {
-    attach_id_ = 0;
-    if (!result) {
-      log::error("attach_refused", {{"socket", path_}, {"why", result.error().detail}});
-      return lost("attach refused");
-    }
-    if (auto done = attached_with(*result); !done) {
-      log::error("attach_failed", {{"socket", path_}, {"why", done.error().detail}});
-      return lost("attach failed");
-    }
-  });
+  attach_id_ = call(CallQueue::kServer, "attach", membarrier_offered() ? R"({"membarrier":true})" : "{}",
+                    [this](const Result<std::string_view>& result) {
+                      attach_id_ = 0;
+                      if (!result) {
+                        log::error("attach_refused", {{"socket", path_}, {"why", result.error().detail}});
+                        return lost("attach refused");
+                      }
+                      if (auto done = attached_with(*result); !done) {
+                        log::error("attach_failed", {{"socket", path_}, {"why", done.error().detail}});
+                        return lost("attach failed");
+                      }
+                    });
 }
 
 Result<void> EngineLink::attached_with(std::string_view result) {
@@ -235,6 +253,9 @@ void EngineLink::on_line(std::string_view line) {
     log::warning("engine_answer_without_id");
     return;
   }
+  heard_ms_ = now().mono_ms();
+  queue_.answered(static_cast<CallId>(*id));
+  if (queue_.has_more() && control_.wsi) lws_callback_on_writable(control_.wsi);
   if (const auto result = json_member(line, "result")) return settle(static_cast<CallId>(*id), *result);
   auto response = parse_response(line);
   if (!response)
@@ -243,20 +264,33 @@ void EngineLink::on_line(std::string_view line) {
     settle(static_cast<CallId>(*id), response->error.value_or(Error{Errc::corrupt, "the engine's answer has no result", {}}));
 }
 
+// lws 4.1 takes POLLOUT away after this callback, whatever the callback asked for: so what the socket does not take now is asked for by
+// a timer, outside of it.
 Result<void> EngineLink::write_control() {
-  while (!out_.empty()) {
-    auto sent = send_with_fds(fd_of(control_), out_);
-    if (!sent) {
-      if (sent.error().code != Errc::retry) return sent.error();
-      lws_callback_on_writable(control_.wsi);
+  std::array<iovec, kPiecesAtOnce> parts;
+  while (const size_t count = queue_.gather(parts)) {
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = sendmsg(fd_of(control_), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent >= 0) {
+      queue_.wrote(static_cast<size_t>(sent));
+    } else if (errno == EAGAIN) {
+      ask_.after_us(context_, 0);
       return {};
+    } else if (errno != EINTR) {
+      return {Errc::closed, strerror(errno)};
     }
-    out_.erase(0, *sent);
   }
   return {};
 }
 
-EngineLink::CallId EngineLink::call(std::string_view method, std::string_view params_json, Done done) {
+bool EngineLink::fits(std::string_view params_json) { return params_json.size() + kEnvelopeBytes <= kControlLineBytesMax; }
+
+bool EngineLink::heard_lately() const { return attached() && now().mono_ms() - heard_ms_ < kHeardLatelyMs; }
+
+EngineLink::CallId EngineLink::call(std::string_view user, std::string_view method, std::string_view params_json, Done done,
+                                    int64_t timeout_ms) {
   const CallId id = ++last_id_;
   ++stats_.calls;
   const auto refuse = [&](Error error) {
@@ -266,50 +300,68 @@ EngineLink::CallId EngineLink::call(std::string_view method, std::string_view pa
     return id;
   };
   if (!control_.wsi) return refuse(gone());
-  if (waiting_.size() >= limits_.calls_max || out_.size() >= kOutBytesMax)
-    return refuse({Errc::full, "too many requests wait for the job engine: try again later", {}});
-  out_.append(R"({"jsonrpc":"2.0","id":)").append(std::to_string(id)).append(R"(,"method":")").append(method);
-  out_.append(R"(","params":)").append(params_json).append("}\n");
-  waiting_[id] = {std::move(done), now().mono_ms() + limits_.timeout_ms};
-  if (!deadline_.armed()) schedule_deadline();
+  if (!fits(params_json)) return refuse({Errc::invalid, "the request is longer than a line of the engine's control socket", {}});
+  std::string line = R"({"jsonrpc":"2.0","id":)" + std::to_string(id);
+  line.append(R"(,"method":")").append(method).append(R"(","params":)").append(params_json).append("}\n");
+  const bool large = std::ranges::find(kLarge, method) != kLarge.end();
+  if (auto added = queue_.add(id, user, large, std::move(line)); !added) {
+    ++stats_.calls_refused;
+    return refuse(added.error());
+  }
+  const int64_t deadline_ms = now().mono_ms() + (timeout_ms ? timeout_ms : limits_.timeout_ms);
+  waiting_[id] = {std::move(done), deadline_ms};
+  due_.emplace(deadline_ms, id);
+  if (due_.begin()->second == id) schedule_deadline();
   lws_callback_on_writable(control_.wsi);
   return id;
 }
 
-void EngineLink::forget(CallId call) { waiting_.erase(call); }
+void EngineLink::forget(CallId call) {
+  const auto found = waiting_.find(call);
+  if (found == waiting_.end()) return;
+  due_.erase({found->second.deadline_ms, call});
+  waiting_.erase(found);
+  (void)queue_.take_back(call);
+}
 
 void EngineLink::settle(CallId id, const Result<std::string_view>& result) {
   const auto found = waiting_.find(id);
   if (found == waiting_.end()) return;
   const Done done = std::move(found->second.done);
+  due_.erase({found->second.deadline_ms, id});
   waiting_.erase(found);
-  if (!result) ++stats_.calls_failed;
+  if (!result) {
+    ++stats_.calls_failed;
+    stats_.calls_unanswered += result.error().code == Errc::closed;
+  }
   done(result);
 }
 
-void EngineLink::fail_all(const Error& error) {
+// The connection is lost. What was sent in part the engine drops.
+void EngineLink::fail_all() {
   // Only those of now: a callback may call again.
-  std::vector<CallId> ids;
+  std::vector<std::pair<CallId, bool>> calls;
   for (const auto& [id, call] : waiting_)
-    if (!refused_.contains(id)) ids.push_back(id);
-  for (const CallId id : ids) settle(id, error);
+    if (call.deadline_ms != 0) calls.emplace_back(id, queue_.sent(id));
+  queue_.clear();
+  for (const auto& [id, sent] : calls) settle(id, sent ? unanswered("the job engine went away before it answered") : gone());
 }
 
 void EngineLink::schedule_deadline() {
-  const auto first = std::ranges::find_if(waiting_, [](const auto& entry) { return entry.second.deadline_ms != 0; });
-  if (first == waiting_.end()) return;
-  deadline_.after_us(context_, (first->second.deadline_ms - now().mono_ms()) * 1000);
+  if (due_.empty()) return deadline_.cancel();
+  deadline_.after_us(context_, (due_.begin()->first - now().mono_ms()) * 1000);
 }
 
 void EngineLink::look_at_deadlines() {
   const int64_t now_ms = now().mono_ms();
   std::vector<CallId> late;
-  for (const auto& [id, call] : waiting_) {
-    if (call.deadline_ms == 0) continue;
-    if (call.deadline_ms > now_ms) break;
+  for (const auto& [deadline_ms, id] : due_) {
+    if (deadline_ms > now_ms) break;
     late.push_back(id);
   }
-  for (const CallId id : late) settle(id, Error{Errc::retry, "the job engine did not answer in time", {}});
+  for (const CallId id : late)
+    settle(id, queue_.take_back(id) ? not_carried_out("the job engine did not take the request in time")
+                                    : unanswered("the job engine did not answer in time"));
   schedule_deadline();
 }
 

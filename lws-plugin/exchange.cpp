@@ -172,11 +172,12 @@ void Exchange::hold(std::unique_ptr<Holder> holder) {
   lws_http_headers_detach(wsi_);  // its memory is not needed any more, and this may take long
 }
 
-void Exchange::ask(std::string_view method, std::string_view params, EngineLink::Done done) {
-  call_ = vhost.engine.call(method, params, [this, done = std::move(done)](const Result<std::string_view>& result) {
+void Exchange::ask(std::string_view method, std::string_view params, EngineLink::Done done, int64_t timeout_ms) {
+  const auto answered = [this, done = std::move(done)](const Result<std::string_view>& result) {
     call_ = 0;
     done(result);
-  });
+  };
+  call_ = vhost.engine.call(user, method, params, answered, timeout_ms);
 }
 
 void Exchange::kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC); }

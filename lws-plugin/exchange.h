@@ -47,8 +47,8 @@ class Exchange {
   void respond(HttpResponse response);
   // No answer yet, or one without end: from now on a client's leaving is looked for.
   void hold(std::unique_ptr<Holder> holder);
-  // Asks the engine; the answer comes only if this exchange still waits.
-  void ask(std::string_view method, std::string_view params, EngineLink::Done done);
+  // Asks the engine, in the turn of `user`; the answer comes only if this exchange still waits. `timeout_ms` 0: the link's own.
+  void ask(std::string_view method, std::string_view params, EngineLink::Done done, int64_t timeout_ms = 0);
   // Writes the head of an answer without Content-Length. Nonzero: end the connection.
   [[nodiscard]] int start_stream(const HttpResponse& head);
   [[nodiscard]] int write(std::string_view bytes);
@@ -62,6 +62,7 @@ class Exchange {
   Vhost& vhost;
   HttpRequest request;
   RouteMatch route;
+  std::string user;  // who asks, once that is known
 
  private:
   enum class State : uint8_t { body, waiting, answering, streaming, discarding };

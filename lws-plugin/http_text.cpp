@@ -52,6 +52,7 @@ const char* status_title(int status) {
     case 429: return "Too Many Requests";
     case 500: return "Internal Server Error";
     case 503: return "Service Unavailable";
+    case 504: return "Gateway Timeout";
     default: return "Error";
   }
 }
@@ -73,8 +74,8 @@ HttpResponse problem(const Error& error) {
     case Errc::unauthorized: return problem(403, "forbidden", error.detail);
     case Errc::not_found: return problem(404, name(error.code), error.detail);
     case Errc::full: return problem(429, name(error.code), error.detail).with("retry-after", "1");
-    case Errc::retry:
-    case Errc::closed: return problem(503, name(error.code), error.detail).with("retry-after", "1");
+    case Errc::retry: return problem(503, name(error.code), error.detail).with("retry-after", "1");
+    case Errc::closed: return problem(504, "unanswered", error.detail).with("retry-after", "1");
     case Errc::corrupt:
     case Errc::internal: return problem(500, name(Errc::internal), error.detail);
   }

@@ -235,7 +235,9 @@ void Hub::arrive(Topic& at, bool urgent, const Time& now) {
 void Hub::fetch(const JobId& job, Awaiting awaiting) {
   auto& waiting = fetching_[job];
   waiting.push_back(std::move(awaiting));
-  if (waiting.size() == 1) backend_.fetch(job);
+  if (waiting.size() > 1) return;
+  const Session* first = find(waiting.front().session);
+  backend_.fetch(first ? first->identity_.user : std::string_view(), job);
 }
 
 void Hub::fetched(const JobId& job, const Result<Event>& result, const Time& now) {
@@ -261,9 +263,15 @@ void Hub::fetched(const JobId& job, const Result<Event>& result, const Time& now
     forget(job);
   }
   const Error* why = result.ok() ? nullptr : &result.error();
+  // That the first one's user has too many calls is nothing to the others: the next one's turn is asked for.
+  const bool again = why && why->code == Errc::full;
   for (const Awaiting& one : waiting) {
     Session* session = find(one.session);
     if (!session) continue;
+    if (again && &one != &waiting.front()) {
+      fetch(job, one);
+      continue;
+    }
     --session->calls_;
     session->subscribe_known(job, one.rev, one.min_interval_ms, one.id, why);
   }

@@ -25,12 +25,13 @@ class Backend {
   virtual ~Backend() = default;
   // Auth::verify() behind the vhost's budget: Errc::retry when that is used up (the client is told to try again).
   [[nodiscard]] virtual Result<Identity> verify(std::string_view token, const Time& now) = 0;
-  // job.submit and job.cancel with these parameters (JSON text). The reply may be used before this returns.
-  virtual void submit(std::string params, Reply reply) = 0;
-  virtual void cancel(std::string params, Reply reply) = 0;
+  // job.submit and job.cancel with these parameters (JSON text), in the turn of this user. The reply may be used before this returns.
+  virtual void submit(std::string_view user, std::string params, Reply reply) = 0;
+  virtual void cancel(std::string_view user, std::string params, Reply reply) = 0;
   // Asks the engine for a job that the hub does not know (job.get without owner). Answered by Hub::fetched(), always and once, also
-  // when the engine cannot be reached (Errc::retry), but not before this returns. The hub asks once for all who wait.
-  virtual void fetch(const JobId& job) = 0;
+  // when the engine cannot be reached (Errc::retry), but not before this returns. The hub asks once for all who wait, in the turn of the
+  // first of them.
+  virtual void fetch(std::string_view user, const JobId& job) = 0;
   // Call Hub::tick() at this time (CLOCK_MONOTONIC, ms), the earliest one asked for; INT64_MAX: no need. Replaces the former time.
   virtual void wake_at(int64_t mono_ms) = 0;
 };

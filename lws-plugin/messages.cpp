@@ -145,7 +145,7 @@ const char* error_code(const Error& error) {
     case Errc::not_found:
     case Errc::full:
     case Errc::retry: return jobcast::name(error.code);
-    case Errc::closed: return "retry";
+    case Errc::closed: return "unanswered";
     case Errc::corrupt:
     case Errc::internal: return "internal";
   }

@@ -28,6 +28,7 @@ constexpr auto kNumbers = std::to_array<NumberOption>({
     {"wait-max", 60, 1, 300, "s", [](Options& o, uint32_t n) { o.wait_max_s = n; }},
     {"engine-timeout", 10'000, 100, 300'000, "ms", [](Options& o, uint32_t n) { o.engine_timeout_ms = n; }},
     {"engine-calls-max", 1024, 1, 65'536, "calls", [](Options& o, uint32_t n) { o.calls_max = n; }},
+    {"engine-calls-per-user", 128, 1, 65'536, "calls", [](Options& o, uint32_t n) { o.calls_per_user_max = n; }},
     {"ping-interval", 30, 1, 3600, "s", [](Options& o, uint32_t n) { o.ping_interval_s = n; }},
     {"ping-timeout", 15, 1, 3600, "s", [](Options& o, uint32_t n) { o.ping_timeout_s = n; }},
     {"sse-keepalive", 20, 1, 3600, "s", [](Options& o, uint32_t n) { o.sse_keepalive_s = n; }},

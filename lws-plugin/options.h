@@ -34,6 +34,7 @@ struct Options {
   uint32_t wait_max_s = 60;             // Prefer: wait=N is cut to it
   uint32_t engine_timeout_ms = 10'000;  // until an unanswered call fails
   uint32_t calls_max = 1024;            // calls that wait for the engine, of all clients together
+  uint32_t calls_per_user_max = 128;    // and of one user
   uint32_t ping_interval_s = 30;        // a ws client that said nothing for so long is pinged
   uint32_t ping_timeout_s = 15;         // and dropped when it stays silent for so long
   uint32_t sse_keepalive_s = 20;        // a comment line goes to an SSE client that was sent nothing for so long

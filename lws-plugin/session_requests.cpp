@@ -26,7 +26,7 @@ Reply::Reply(std::unique_ptr<Target> target) : target_(std::move(target)) {}
 Reply::Reply(Reply&& other) noexcept = default;
 
 Reply::~Reply() {
-  if (target_) failed(Error{Errc::retry, "the engine cannot be reached: try again", {}});
+  if (target_) failed(Error{Errc::closed, "this server ends: the request may have been carried out", {}});
 }
 
 Session* Reply::take(Target& target) {
@@ -227,14 +227,14 @@ void Session::submit_job(const Message& message) {
   auto params = submit_params(message.body.view().get("data"), identity_);
   if (!params) return refuse(message.request, message.id, error_code(params.error()), params.error().detail, params.error().field);
   if (calls_ >= hub_.limits_.calls_per_session_max) return too_many_calls(message);
-  hub_.backend_.submit(std::move(params).value(), reply_to(message));
+  hub_.backend_.submit(identity_.user, std::move(params).value(), reply_to(message));
 }
 
 void Session::cancel_job(const Message& message) {
   if (!identity_.may_cancel && !identity_.admin)
     return refuse(message.request, message.id, "forbidden", "the token does not grant jobs:cancel");
   if (calls_ >= hub_.limits_.calls_per_session_max) return too_many_calls(message);
-  hub_.backend_.cancel(cancel_params(*message.job, identity_), reply_to(message));
+  hub_.backend_.cancel(identity_.user, cancel_params(*message.job, identity_), reply_to(message));
 }
 
 }  // namespace jobcast::plugin

@@ -20,7 +20,6 @@ namespace {
 constexpr int64_t kHeldLookUs = 250'000;
 constexpr int64_t kSocketsLookMaxUs = 4'000'000;
 constexpr int64_t kReloadLookUs = 2'000'000;
-constexpr size_t kFetchesAtOnce = 64;
 constexpr size_t kOwnersMax = 65'536;
 // Verifying may take half of the loop's time on average, this much at once: signatures cost from 7 to 440 µs.
 constexpr int64_t kVerifyBurstNs = 50'000'000;
@@ -64,13 +63,13 @@ Vhost::Vhost(lws_context* context, lws_vhost* vhost, Options given, std::string 
       connections({options.connections_max, options.connections_per_address_max}),
       tickets(options.tickets_max),
       hub(options.hub, *this),
-      engine(context, vhost, options.engine, {options.calls_max, options.engine_timeout_ms}, *this),
+      engine(context, vhost, options.engine,
+             {{.calls_max = options.calls_max, .calls_per_user_max = options.calls_per_user_max}, options.engine_timeout_ms}, *this),
       verify_credit_ns_(kVerifyBurstNs),
       hub_timer_([this] { hub.tick(now()); }),
       held_timer_([this] { look_after_held(); }),
       sockets_timer_([this] { look_after_sockets(); }),
-      reload_timer_([this] { look_after_reload(); }),
-      fetch_timer_([this] { fetch_more(); }) {
+      reload_timer_([this] { look_after_reload(); }) {
   const char* name = lws_get_vhost_name(vhost);
   if (fault_.empty()) {
     auto auth = Auth::create(options.auth);
@@ -218,9 +217,10 @@ void Vhost::wake_at(int64_t mono_ms) {
   hub_timer_.after_us(context_, (mono_ms - now().mono_ms()) * 1000);
 }
 
-void Vhost::call_job(std::string_view method, std::string params, Reply reply) {
+void Vhost::call_job(std::string_view user, std::string_view method, std::string params, Reply reply) {
+  if (!EngineLink::fits(params)) return reply.failed({Errc::invalid, "the request is too long: args may have 64 KiB as JSON", "args"});
   auto shared = std::make_shared<Reply>(std::move(reply));  // std::function wants copies
-  engine.call(method, params, [shared](const Result<std::string_view>& result) {
+  engine.call(user, method, params, [shared](const Result<std::string_view>& result) {
     if (!result) return shared->failed(result.error());
     const auto job = json_member(*result, "job");
     if (!job) return shared->failed({Errc::corrupt, "the job engine's answer has no job", {}});
@@ -228,28 +228,20 @@ void Vhost::call_job(std::string_view method, std::string params, Reply reply) {
   });
 }
 
-void Vhost::submit(std::string params, Reply reply) { call_job("job.submit", std::move(params), std::move(reply)); }
-void Vhost::cancel(std::string params, Reply reply) { call_job("job.cancel", std::move(params), std::move(reply)); }
-
-void Vhost::fetch(const JobId& job) {
-  fetches_.push_back(job);
-  fetch_timer_.after_us(context_, 0);
+void Vhost::submit(std::string_view user, std::string params, Reply reply) {
+  call_job(user, "job.submit", std::move(params), std::move(reply));
+}
+void Vhost::cancel(std::string_view user, std::string params, Reply reply) {
+  call_job(user, "job.cancel", std::move(params), std::move(reply));
 }
 
-void Vhost::fetch_more() {
-  while (fetching_ < kFetchesAtOnce && !fetches_.empty()) {
-    const JobId job = fetches_.front();
-    fetches_.pop_front();
-    ++fetching_;
-    engine.call("job.get", job_id_params(job), [this, job](const Result<std::string_view>& result) {
-      --fetching_;
-      if (!fetches_.empty()) fetch_timer_.after_us(context_, 0);
-      const Time now = jobcast::now();
-      if (!result) return hub.fetched(job, result.error(), now);
-      std::string owner;
-      hub.fetched(job, snapshot_event(json_member(*result, "job").value_or(""), owner), now);
-    });
-  }
+void Vhost::fetch(std::string_view user, const JobId& job) {
+  engine.call(user, "job.get", job_id_params(job), [this, job](const Result<std::string_view>& result) {
+    const Time now = jobcast::now();
+    if (!result) return hub.fetched(job, result.error(), now);
+    std::string owner;
+    hub.fetched(job, snapshot_event(json_member(*result, "job").value_or(""), owner), now);
+  });
 }
 
 void Vhost::on_event(const Event& event) {
@@ -269,7 +261,7 @@ void Vhost::on_resync_begin() {
 }
 
 void Vhost::on_resync_end(bool complete) {
-  for (const JobId& job : hub.end_resync(complete, now())) fetch(job);
+  for (const JobId& job : hub.end_resync(complete, now())) fetch(CallQueue::kServer, job);
 }
 
 void Vhost::on_attached() { hub.set_stale(false); }

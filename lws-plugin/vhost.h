@@ -4,7 +4,6 @@
 
 #include <libwebsockets.h>
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -88,9 +87,9 @@ class Vhost final : public Backend, public EngineLink::Listener {
 
   // Backend
   [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now) override;
-  void submit(std::string params, Reply reply) override;
-  void cancel(std::string params, Reply reply) override;
-  void fetch(const JobId& job) override;
+  void submit(std::string_view user, std::string params, Reply reply) override;
+  void cancel(std::string_view user, std::string params, Reply reply) override;
+  void fetch(std::string_view user, const JobId& job) override;
   void wake_at(int64_t mono_ms) override;
 
   // EngineLink::Listener
@@ -117,8 +116,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   std::string scratch;  // for one write at a time: grows to its bound once
 
  private:
-  void call_job(std::string_view method, std::string params, Reply reply);
-  void fetch_more();
+  void call_job(std::string_view user, std::string_view method, std::string params, Reply reply);
   void look_after_held();
   void look_after_sockets();
   [[nodiscard]] int64_t sockets_look_us() const;
@@ -127,9 +125,6 @@ class Vhost final : public Backend, public EngineLink::Listener {
   std::optional<Auth> auth_;
   int64_t verify_credit_ns_ = 0, verify_seen_ns_ = 0;
 
-  std::deque<JobId> fetches_;  // jobs that the hub asked for and that have not been asked of the engine yet
-  size_t fetching_ = 0;
-
   std::string epoch_;  // of what list_etag() knows: renewed whenever something may have been missed
   std::unordered_map<std::string, uint64_t> owner_revs_;
   uint64_t newest_rev_ = 0;
@@ -137,7 +132,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   std::unordered_set<Exchange*> held_;
   std::unordered_set<WsConnection*> sockets_;
   bool leaving_ = false;
-  Timer hub_timer_, held_timer_, sockets_timer_, reload_timer_, fetch_timer_;
+  Timer hub_timer_, held_timer_, sockets_timer_, reload_timer_;
 };
 
 }  // namespace jobcast::plugin

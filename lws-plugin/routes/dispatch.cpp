@@ -5,6 +5,10 @@
 namespace jobcast::plugin {
 namespace {
 
+constexpr const char* kReady = R"({"status":"ready"})";
+constexpr const char* kProbe = "\nready";  // whose turn probes are asked in: no token's user has a control character in its name
+constexpr int64_t kReadyTimeoutMs = 1000;
+
 void preflight(Exchange& exchange) {
   HttpResponse response;
   response.status = 204;
@@ -38,8 +42,19 @@ void give_ticket(Exchange& exchange) {
 }
 
 void tell_ready(Exchange& exchange) {
-  if (exchange.vhost.engine.attached()) return exchange.respond(passing(R"({"status":"ready"})"));
-  exchange.respond(problem(503, "retry", "the job engine is away").with("retry-after", "1").with("cache-control", "no-store"));
+  const EngineLink& engine = exchange.vhost.engine;
+  const auto no = [](std::string_view why) {
+    return problem(503, "retry", why).with("retry-after", "1").with("cache-control", "no-store");
+  };
+  if (!engine.attached()) return exchange.respond(no("the job engine is away"));
+  if (engine.heard_lately()) return exchange.respond(passing(kReady));
+  exchange.user = kProbe;
+  exchange.ask(
+      "engine.ping", "{}",
+      [&exchange, no](const Result<std::string_view>& result) {
+        exchange.respond(result ? passing(kReady) : no("the job engine does not answer"));
+      },
+      kReadyTimeoutMs);
 }
 
 }  // namespace
@@ -82,7 +97,10 @@ Json job_params(const JobId& job, const Identity& who) {
 
 std::optional<Identity> authenticated(Exchange& exchange) {
   auto who = exchange.vhost.identify(exchange.request, now());
-  if (who) return *who;
+  if (who) {
+    exchange.user = who->user;
+    return *who;
+  }
   if (who.error().code == Errc::unauthorized)
     exchange.respond(unauthorized(exchange.request, who.error().detail));
   else

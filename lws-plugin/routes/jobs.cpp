@@ -193,6 +193,7 @@ void submit_job(Exchange& exchange) {
   if (!body) return exchange.respond(problem(body.error()));
   const auto params = submit_params(body->view(), *who, request.idempotency_key);
   if (!params) return exchange.respond(problem(params.error()));
+  if (!EngineLink::fits(*params)) return exchange.respond(problem(413, "invalid", "args may have 64 KiB as JSON", "args"));
   exchange.ask("job.submit", *params, [&exchange](const Result<std::string_view>& result) {
     answer_job(exchange, result, result && json_member(*result, "created") == "true" ? 201 : 200);
   });

@@ -35,9 +35,9 @@ struct Engine : Backend {
     if (++calls % 3 == 0) reply.failed({Errc::not_found, "the engine's words", "job_id"});
     if (calls % 3 == 1) reply.done(kMineText, true);
   }
-  void submit(std::string params, Reply reply) override { answer(params, std::move(reply)); }
-  void cancel(std::string params, Reply reply) override { answer(params, std::move(reply)); }
-  void fetch(const JobId& job) override { fetches.push_back(job); }
+  void submit(std::string_view, std::string params, Reply reply) override { answer(params, std::move(reply)); }
+  void cancel(std::string_view, std::string params, Reply reply) override { answer(params, std::move(reply)); }
+  void fetch(std::string_view, const JobId& job) override { fetches.push_back(job); }
   void wake_at(int64_t) override {}
 };
 

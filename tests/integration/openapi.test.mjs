@@ -48,7 +48,7 @@ const documented = Object.entries(api.paths).flatMap(([path, item]) => METHODS.f
 
 // ---- the servers: demo's own; one with narrow limits on the same engine; one without a key
 
-let demo, narrow, unconfigured, stopped = false;
+let demo, narrow, slow, unconfigured, stopped = false;
 const held = [], children = [], dirs = [];
 
 async function host(options) {
@@ -185,9 +185,11 @@ const PROVOKE = {
   411: (path, method) => ask(demo.base, method, fill(path), {headers: {'transfer-encoding': 'chunked'}, body: 'x'}),
   413: (path, method) => ask(demo.base, method, fill(path), {announce: 1_000_000}),
   429: (path, method) => ask(narrow, method, fill(path), plain(path, method)),
+  // Each as a user of their own: one user has few calls underway.
+  504: async (path, method) => ask(slow, method, fill(path), {...plain(path, method), token: await demo.tokenFor(`${method}-${path.replace(/\W/g, '-')}`)}),
   503: (path, method) => ask(['/metrics', '/ws', '/v1/events', '/v1/tickets'].includes(path) ? unconfigured : narrow, method, fill(path), plain(path, method)),
 };
-const phase = ({status}) => (status === 429 ? 1 : status === 503 ? 2 : 0);
+const phase = ({status}) => (status === 429 || status === 504 ? 1 : status === 503 ? 2 : 0);
 const GENERAL = ['content-type', 'content-length', 'connection', 'cache-control', 'allow', 'x-accel-buffering', 'retry-after', 'upgrade', 'sec-websocket-accept', 'transfer-encoding'];
 
 function compare(answer, response, where) {
@@ -216,8 +218,9 @@ function compare(answer, response, where) {
 before(async () => {
   demo = await Demo.start();
   narrow = await host({'engine-calls-max': '1', 'engine-timeout': '300000', 'streams-max': '1', 'tickets-max': '1', 'sessions-per-user': '1', 'body-time': '1'});
+  slow = await host({'engine-timeout': '300'});
   unconfigured = await host(null);
-  await until('the narrow host is attached', async () => (await ask(narrow, 'GET', '/health/ready', {token: null})).status === 200);
+  for (const base of [narrow, slow]) await until('the host is attached', async () => (await ask(base, 'GET', '/health/ready', {token: null})).status === 200);
 });
 after(async () => {
   await stopDemo();

@@ -55,6 +55,19 @@ void an_unknown_job_is_fetched_once_for_all_who_ask(void** state) {
   assert_int_equal(w.fetches.size(), 1);
 }
 
+void a_fetch_that_one_users_bound_refuses_is_asked_again_in_the_turn_of_the_next(void** state) {
+  World& w = world_of(state);
+  Client& greedy = w.user("mallory");
+  Client& other = w.user("alice");
+  greedy.say("subscribe_job", job_data(1));
+  other.say("subscribe_job", job_data(1));
+  w.hub->fetched(job(1), {Errc::full, "this user has too many"}, w.clock);
+  assert_string_equal(greedy.read_one().event.c_str(), "error");
+  assert_true(w.fetch_users == std::vector<std::string>({"mallory", "alice"}));
+  w.found(1, 10, JobState::running, "alice");
+  assert_true(other.events() == (Names{"subscribed", "job_update"}));
+}
+
 void a_job_that_the_lane_brought_meanwhile_needs_no_fetch_to_succeed(void** state) {
   World& w = world_of(state);
   Client& c = w.user("alice");
@@ -531,6 +544,7 @@ int main() {
       TEST(subscribing_gives_the_first_snapshot_at_once),
       TEST(resuming_with_a_rev_sends_only_what_is_newer),
       TEST(an_unknown_job_is_fetched_once_for_all_who_ask),
+      TEST(a_fetch_that_one_users_bound_refuses_is_asked_again_in_the_turn_of_the_next),
       TEST(a_job_that_the_lane_brought_meanwhile_needs_no_fetch_to_succeed),
       TEST(revs_only_grow),
       TEST(the_terminal_snapshot_comes_once_though_the_session_is_in_both_rooms),

@@ -52,6 +52,7 @@ static void defaults_stand_in_the_table(void**) {
                                   o.wait_max_s,
                                   o.engine_timeout_ms,
                                   o.calls_max,
+                                  o.calls_per_user_max,
                                   o.ping_interval_s,
                                   o.ping_timeout_s,
                                   o.sse_keepalive_s,

@@ -271,13 +271,13 @@ void an_answer_for_a_session_that_is_gone_goes_nowhere(void** state) {
   assert_int_equal(next.read().size(), 0);
 }
 
-void a_reply_that_is_dropped_says_retry_and_one_that_outlives_the_hub_says_nothing(void** state) {
+void a_reply_that_is_dropped_says_unanswered_and_one_that_outlives_the_hub_says_nothing(void** state) {
   World& w = world_of(state);
   Client& c = w.user("alice");
   c.say("submit_job", R"({"kind":"k"})", "1");
   w.submits.clear();
   const Heard heard = c.read_one();
-  assert_string_equal(code(heard).c_str(), "retry");
+  assert_string_equal(code(heard).c_str(), "unanswered");
   assert_string_equal(heard.id.c_str(), "1");
   c.say("submit_job", R"({"kind":"k"})");
   c.say("cancel_job", job_data(1));
@@ -478,7 +478,7 @@ int main() {
       TEST(cancel_is_acknowledged_on_the_connection_that_asked),
       TEST(what_the_token_does_not_grant_is_forbidden),
       TEST(an_answer_for_a_session_that_is_gone_goes_nowhere),
-      TEST(a_reply_that_is_dropped_says_retry_and_one_that_outlives_the_hub_says_nothing),
+      TEST(a_reply_that_is_dropped_says_unanswered_and_one_that_outlives_the_hub_says_nothing),
       TEST(so_many_requests_may_wait_for_the_engine),
       TEST(another_users_job_answers_byte_for_byte_like_an_absent_one),
       TEST(readers_of_any_job_may_subscribe_to_others),

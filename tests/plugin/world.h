@@ -140,6 +140,7 @@ struct World : Backend {
   };
   std::vector<Call> submits, cancels;
   std::vector<JobId> fetches;
+  std::vector<std::string> fetch_users;
   std::vector<std::unique_ptr<Client>> clients;
   std::unique_ptr<Hub> hub = std::make_unique<Hub>(limits, *this);
 
@@ -160,9 +161,12 @@ struct World : Backend {
     if (found->second.user == "busy") return {Errc::retry, "too many tokens at once: try again"};
     return found->second;
   }
-  void submit(std::string params, Reply reply) override { submits.push_back({std::move(params), std::move(reply)}); }
-  void cancel(std::string params, Reply reply) override { cancels.push_back({std::move(params), std::move(reply)}); }
-  void fetch(const JobId& id) override { fetches.push_back(id); }
+  void submit(std::string_view, std::string params, Reply reply) override { submits.push_back({std::move(params), std::move(reply)}); }
+  void cancel(std::string_view, std::string params, Reply reply) override { cancels.push_back({std::move(params), std::move(reply)}); }
+  void fetch(std::string_view user, const JobId& id) override {
+    fetches.push_back(id);
+    fetch_users.emplace_back(user);
+  }
   void wake_at(int64_t mono_ms) override { wake_ms = mono_ms; }
 
   // Lets time pass as a loop does: stops at every time that was asked for.

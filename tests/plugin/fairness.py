@@ -1,0 +1,153 @@
+"""One client never locks out another: what one user does at the utmost, and what another sees of it meanwhile. And what may have been carried
+out is told apart from what certainly was not."""
+import http.client, json, os, threading, time, unittest
+from support import Host, Ws, b64, open_ws, read_all, until
+
+LATER = {"kind": "puppet", "run_at_ms": 4_000_000_000_000}  # jobs that never start, and cost no process
+
+
+def at_once(count, work):
+    """Calls work(0) … work(count - 1) in threads of their own; their results."""
+    results = [None] * count
+
+    def run(n):
+        try:
+            results[n] = work(n)
+        except OSError as trouble:
+            results[n] = trouble
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def statuses(answers):
+    return sorted({answer[0] if isinstance(answer, tuple) else str(answer) for answer in answers}, key=str)
+
+
+class Fairness(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.host = Host()
+        cls.bob = cls.host.token_for("bob")
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.host.stop()
+
+    def jobs_of(self, token):
+        jobs, cursor = [], ""
+        while cursor is not None:
+            page = json.loads(self.host.get(f"/jobcast/v1/jobs?limit=200{cursor and '&cursor=' + cursor}", token=token)[2])
+            jobs += page["jobs"]
+            cursor = page["next_cursor"]
+        return jobs
+
+    def watched(self, work):
+        """What bob's questions were answered while `work` ran, and the longest wait."""
+        seen, longest, done = [], 0.0, threading.Event()
+
+        def ask():
+            nonlocal longest
+            while not done.is_set() or not seen:
+                start = time.monotonic()
+                seen.append(self.host.get("/jobcast/v1/queues", token=self.bob)[0])
+                longest = max(longest, time.monotonic() - start)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            result = work()
+        finally:
+            done.set()
+            asking.join()
+        return result, seen, longest
+
+    def test_seventy_submits_of_60_kb_do_not_keep_another_waiting(self):
+        body = {**LATER, "args": {"text": "x" * 60_000}}
+        answers, seen, longest = self.watched(lambda: at_once(70, lambda n: self.host.request("POST", "/jobcast/v1/jobs", body)))
+        self.assertEqual(statuses(answers), [201])
+        self.assertEqual(set(seen), {200})
+        self.assertLess(longest, 5)  # an unanswered call would have taken 10 s
+
+    def test_body_that_grows_when_it_is_escaped_does_not_stall_the_link(self):
+        body = b'{"kind":"puppet","run_at_ms":4000000000000,"args":{"text":"' + rb"\b\f" * 20_000 + b'"}}'
+        connects = self.host.metric("jobcast_engine_connects_total")
+        for _ in range(18):
+            start = time.monotonic()
+            status, _, answer = self.host.request("POST", "/jobcast/v1/jobs", body, headers={"Content-Type": "application/json"})
+            self.assertEqual(status, 400, answer)
+            self.assertEqual(json.loads(answer)["field"], "args")
+            self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual(self.host.metric("jobcast_engine_connects_total"), connects)
+
+    def test_longest_body_that_may_be_configured_costs_its_own_request_alone(self):
+        bodies = [b'{"n":[' + b",".join([b"1e14"] * 150_000) + b"]}", b'{"t":"' + rb"\b" * 400_000 + b'"}', b'{"t":"' + b"x" * 1_000_000 + b'"}']
+        with Host({"body-bytes": "1048576", "message-bytes": "1048576"}) as host:
+            for args in bodies:
+                body = b'{"kind":"puppet","args":' + args + b"}"
+                status, _, answer = host.request("POST", "/jobcast/v1/jobs", body, headers={"Content-Type": "application/json"})
+                self.assertIn((status, json.loads(answer)["field"]), [(400, "args"), (413, "args")])
+                with open_ws(host) as ws:
+                    ws.socket.sendall(ws.frame(1, b'{"event":"submit_job","data":' + body + b"}"))
+                    self.assertEqual(ws.next("error")["data"]["field"], "args")
+            self.assertEqual(host.metric("jobcast_engine_connects_total"), 1)
+
+
+class Stopped(unittest.TestCase):
+    """The engine stands still: SIGSTOP."""
+
+    def setUp(self):
+        self.host = Host({"engine-timeout": "1000"})
+
+    def tearDown(self):
+        self.host.stop()
+
+    def ready(self):
+        return self.host.get("/jobcast/health/ready", token=None)[0]
+
+    def test_ready_says_no_while_the_engine_stands_still(self):
+        self.assertEqual(self.ready(), 200)
+        self.host.engine.say("quiet", "on")
+        until("not ready", lambda: self.ready() == 503, 5)
+        self.assertEqual({self.ready() for _ in range(3)}, {503})
+        self.host.engine.say("quiet", "off")
+        until("ready again", lambda: self.ready() == 200, 5)
+
+    def test_submit_that_was_answered_503_is_not_carried_out_later(self):
+        self.host.engine.say("quiet", "on")
+        token = {n: self.host.token_for(f"user{n}") for n in range(8)}
+        answers = at_once(48, lambda n: self.host.request("POST", "/jobcast/v1/jobs", {**LATER, "args": {"n": n, "text": "x" * 60_000}}, token=token[n % 8]))
+        self.assertEqual(statuses(answers), [503, 504])
+        for _, headers, body in answers:
+            self.assertEqual(headers["retry-after"], "1")
+            self.assertIn("same Idempotency-Key", json.loads(body)["detail"])
+        codes = {status: {json.loads(body)["code"] for s, _, body in answers if s == status} for status in (503, 504)}
+        self.assertEqual(codes, {503: {"retry"}, 504: {"unanswered"}})
+        self.host.engine.say("quiet", "off")
+        until("it answers again", lambda: self.ready() == 200, 5)
+        jobs = sum(len(json.loads(self.host.get("/jobcast/v1/jobs", token=token[n])[2])["jobs"]) for n in range(8))
+        # What was sent was carried out in this case, and nothing else.
+        self.assertEqual(jobs, [answer[0] for answer in answers].count(504))
+
+    def test_ws_is_told_which_of_its_submits_may_have_been_carried_out(self):
+        with open_ws(self.host) as ws:
+            self.host.engine.say("quiet", "on")
+            ws.send("submit_job", LATER, 1)
+            error = ws.next("error")["data"]
+            self.assertEqual(error["code"], "unanswered")
+            self.assertIn("same Idempotency-Key", error["message"])
+        self.host.engine.kill()
+        with open_ws(self.host) as ws:
+            ws.send("submit_job", LATER, 1)
+            error = ws.next("error")["data"]
+            self.assertEqual(error["code"], "retry")
+            self.assertIn("was not carried out", error["message"])
+        self.host.engine.start()
+
+
+if __name__ == "__main__":
+    unittest.main()
