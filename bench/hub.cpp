@@ -17,7 +17,7 @@ constexpr int kRounds = 11, kTurns = 200;
 constexpr unsigned kSessions = 1000, kJobs = 10;
 
 struct NoBackend : Backend {
-  Result<Identity> verify(std::string_view token, const Time& now) override {
+  Result<Identity> verify(std::string_view token, std::string_view, const Time& now) override {
     Identity who;
     who.user = token;
     who.expires_unix_s = now.unix_ms / 1000 + 3600;

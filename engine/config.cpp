@@ -128,6 +128,7 @@ Result<QueueConfig> read_queue(const std::string& name, JsonView object) {
   Fields in(object, "queues." + name);
   queue.concurrency = static_cast<int>(in.integer("concurrency", queue.concurrency, 1, 1024));
   queue.waiting_max = in.integer("waiting_max", queue.waiting_max, 1, 10'000'000);
+  queue.waiting_per_owner_max = in.integer("waiting_per_owner_max", std::max<int64_t>(queue.waiting_max / 10, 1000), 1, 10'000'000);
   if (auto done = in.finish(); !done) return done.error();
   return queue;
 }

@@ -44,8 +44,9 @@ struct KindConfig {
 
 struct QueueConfig {
   std::string name;
-  int concurrency = 1;            // 1 … 1024
-  int64_t waiting_max = 100'000;  // a submit above it is refused: full
+  int concurrency = 1;                     // 1 … 1024
+  int64_t waiting_max = 100'000;           // a submit above it is refused: full
+  int64_t waiting_per_owner_max = 10'000;  // likewise, of one owner
 };
 
 struct Config {

@@ -17,7 +17,6 @@ namespace {
 constexpr size_t kReadBytes = 64 << 10;
 constexpr unsigned kAcceptsMax = 16;      // a turn
 constexpr int64_t kAcceptAgainMs = 1000;  // when descriptors have run out
-constexpr unsigned kAll = ~0U;
 
 }  // namespace
 
@@ -114,16 +113,16 @@ void ControlServer::accept_all() {
 
 void ControlServer::on_events(Connection& connection, uint32_t events) {
   const uint64_t id = connection.id;
-  if (events & (EPOLLHUP | EPOLLERR)) {  // gone for good: what it asked for last is carried out, answers have nobody to go to
-    while (read(connection)) pump(connection, kAll);
-    pump(connection, kAll);
-    if (find(id)) close(connection);
-    return;
+  if (events & (EPOLLHUP | EPOLLERR)) {
+    loop_.unwatch(connection.socket.get());  // it would be told of for ever
+    connection.gone = true;
+    drop_out(connection);
+    return settle(connection);
   }
   if (events & EPOLLOUT) flush(connection);
   if (!find(id) || !(events & EPOLLIN)) return;
   if (!read(connection)) connection.end_of_input = true;
-  pump(connection, connection.end_of_input ? kAll : kRequestsPerTurn);
+  pump(connection);
   if (find(id)) settle(connection);
 }
 
@@ -131,18 +130,23 @@ void ControlServer::on_events(Connection& connection, uint32_t events) {
 bool ControlServer::read(Connection& connection) {
   std::array<char, kReadBytes> buffer;  // NOLINT: recv fills what is read of it
   const ssize_t got = ::recv(connection.socket.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return !connection.closing;
+  if (got < 0 && (errno == EAGAIN || errno == EINTR)) return !connection.closing && !connection.gone;
   if (got <= 0) return false;
   connection.lines.append({buffer.data(), static_cast<size_t>(got)});
   connection.backlog = true;
   return true;
 }
 
+// Until one of its answers is there, or was taken.
+bool ControlServer::stopped(const Connection& connection) const {
+  const size_t unsent = connection.out.size() - connection.sent;
+  return connection.cost >= kCostMax || unsent > kOutPauseBytes || (connection.cost > 0 && cost_total_ >= kCostTotalMax) ||
+         (unsent > 0 && out_total_ >= kOutTotalBytes);
+}
+
 // Carries out whole lines that were read, until the connection's share is used up.
-void ControlServer::pump(Connection& connection, unsigned requests_max) {
-  for (unsigned taken = 0; connection.backlog && !connection.closing; ++taken) {
-    if (taken == requests_max) break;
-    if (requests_max != kAll && (connection.cost >= kCostMax || connection.out.size() - connection.sent > kOutPauseBytes)) break;
+void ControlServer::pump(Connection& connection) {
+  for (unsigned taken = 0; connection.backlog && !connection.closing && taken < kRequestsPerTurn && !stopped(connection); ++taken) {
     const auto line = connection.lines.next();
     if (!line) {
       ++stats_.errors;
@@ -167,7 +171,9 @@ void ControlServer::take_line(Connection& connection, std::string_view line) {
     return;
   }
   const unsigned cost = handler_.cost(parsed.request->method);
+  if (connection.gone && cost > 1) return;  // a large answer, which nobody would take
   connection.cost += cost;
+  cost_total_ += cost;
   handler_.call(*parsed.request, Reply(*this, connection.id, parsed.request->id, cost));
 }
 
@@ -176,12 +182,16 @@ void ControlServer::answer(uint64_t id, unsigned cost, std::string line, std::ve
   if (!connection) return;
   invariant(connection->cost >= cost);
   connection->cost -= cost;
+  cost_total_ -= cost;
   if (!descriptors.empty()) connection->descriptors.emplace_back(connection->out.size(), std::move(descriptors));
   append(*connection, line);
 }
 
 void ControlServer::append(Connection& connection, std::string_view line) {
-  connection.out.append(line);
+  if (!connection.gone) {
+    connection.out.append(line);
+    out_total_ += line.size();
+  }
   if (!std::exchange(connection.dirty, true)) dirty_.push_back(connection.id);
 }
 
@@ -192,7 +202,7 @@ void ControlServer::end_turn() {
     connection->dirty = false;
     flush(*connection);
     if (!find(id)) continue;
-    pump(*connection, kRequestsPerTurn);
+    pump(*connection);
     settle(*connection);
   }
   if (!dirty_.empty()) loop_.after_ms(0, [] {});  // the rest in the next turn, which must not wait for an event
@@ -217,6 +227,7 @@ void ControlServer::flush(Connection& connection) {
     }
     if (!numbers.empty()) connection.descriptors.pop_front();
     connection.sent += *sent;
+    out_total_ -= *sent;
     set_stall_timer(connection, false);
   }
   if (connection.sent == connection.out.size() || connection.sent > kOutPauseBytes) {
@@ -228,17 +239,24 @@ void ControlServer::flush(Connection& connection) {
   settle(connection);
 }
 
+void ControlServer::drop_out(Connection& connection) {
+  out_total_ -= connection.out.size() - connection.sent;
+  connection.out = {};
+  connection.sent = 0;
+  connection.descriptors.clear();
+}
+
 // What the loop should watch for now; the end of a connection that has nothing left to do.
 void ControlServer::settle(Connection& connection) {
+  // Nobody tells of what somebody who is gone has left behind.
+  if (connection.gone && !connection.backlog && !connection.end_of_input && !read(connection)) connection.end_of_input = true;
   const bool unsent = !connection.out.empty();
   if ((connection.closing || (connection.end_of_input && connection.cost == 0 && !connection.backlog)) && !unsent) return close(connection);
   const bool paused = connection.backlog || connection.end_of_input || connection.closing;
   const uint32_t events = (paused ? 0U : static_cast<uint32_t>(EPOLLIN)) | (unsent ? static_cast<uint32_t>(EPOLLOUT) : 0U);
-  if (events != connection.events) loop_.change(connection.socket.get(), connection.events = events);
+  if (events != connection.events && !connection.gone) loop_.change(connection.socket.get(), connection.events = events);
   set_stall_timer(connection, unsent);
-  const bool stopped =
-      connection.cost >= kCostMax || connection.out.size() - connection.sent > kOutPauseBytes;  // an answer goes on with it
-  if (connection.backlog && !stopped && !std::exchange(connection.dirty, true)) dirty_.push_back(connection.id);
+  if (connection.backlog && !stopped(connection) && !std::exchange(connection.dirty, true)) dirty_.push_back(connection.id);
 }
 
 void ControlServer::set_stall_timer(Connection& connection, bool on) {
@@ -256,8 +274,10 @@ void ControlServer::set_stall_timer(Connection& connection, bool on) {
 }
 
 void ControlServer::close(Connection& connection) {
-  loop_.unwatch(connection.socket.get());
+  if (!connection.gone) loop_.unwatch(connection.socket.get());
   loop_.cancel(connection.stall_timer);
+  drop_out(connection);
+  cost_total_ -= connection.cost;
   const auto on_close = std::move(connection.on_close);
   connections_.erase(connection.id);
   if (on_close) on_close();

@@ -2,7 +2,9 @@
 // Loop thread.
 //
 // A peer cannot make the engine hold more than a line and a read of its input, nor more than its requests in flight may answer: above
-// that the engine stops reading from it. One that takes no answer for kStallMs is closed.
+// that the engine stops reading from it, and carries nothing further out, whether the peer is still there or has hung up. Where all peers
+// together have too much in flight or unsent, a peer that has something of both waits for its own. One that takes no answer for kStallMs
+// is closed.
 #pragma once
 
 #include <cstdint>
@@ -71,6 +73,8 @@ class ControlServer {
   static constexpr unsigned kCostMax = 128;
   static constexpr size_t kBytesPerCost = 128 << 10;
   static constexpr size_t kOutPauseBytes = 1 << 20;  // unsent answers above which nothing more is read
+  static constexpr unsigned kCostTotalMax = 512;     // of all peers; each may always have one request in flight
+  static constexpr size_t kOutTotalBytes = 32 << 20;
   static constexpr unsigned kRequestsPerTurn = 16;
   static constexpr int64_t kStallMs = 10'000;
 
@@ -87,6 +91,7 @@ class ControlServer {
     uint32_t events = 0;                                         // that the loop watches for
     bool backlog = false;                                        // whole lines may wait in `lines`
     bool end_of_input = false;
+    bool gone = false;     // hung up: what it asked for is carried out, the answers have nobody to go to
     bool closing = false;  // after what is to be sent
     bool dirty = false;
     uint64_t stall_timer = 0;
@@ -97,11 +102,13 @@ class ControlServer {
   void refuse(int socket, const Error& error);
   void on_events(Connection& connection, uint32_t events);
   bool read(Connection& connection);
-  void pump(Connection& connection, unsigned requests_max);
+  void pump(Connection& connection);
+  [[nodiscard]] bool stopped(const Connection& connection) const;
   void take_line(Connection& connection, std::string_view line);
   void answer(uint64_t connection, unsigned cost, std::string line, std::vector<Fd> descriptors = {});
   void append(Connection& connection, std::string_view line);
   void flush(Connection& connection);
+  void drop_out(Connection& connection);
   void settle(Connection& connection);
   void set_stall_timer(Connection& connection, bool on);
   void close(Connection& connection);
@@ -114,6 +121,8 @@ class ControlServer {
   ControlHandler& handler_;
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_;
   uint64_t next_id_ = 1;
+  unsigned cost_total_ = 0;  // of all connections
+  size_t out_total_ = 0;
   std::vector<uint64_t> dirty_;  // to be flushed or pumped at the end of the turn
   Stats stats_;
 };

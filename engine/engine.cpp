@@ -44,6 +44,9 @@ Engine::Live& Engine::add(Job job) {
   auto live = std::make_unique<Live>();
   live->job = std::move(job);
   args_bytes_ += live->job.args_json.size();
+  Held& held = held_of_[live->job.owner];
+  ++held.jobs;
+  held.args_bytes += live->job.args_json.size();
   Live& added = *live;
   live_[added.job.id] = std::move(live);
   return added;
@@ -51,6 +54,9 @@ Engine::Live& Engine::add(Job job) {
 
 void Engine::remove(const Live& live) {
   args_bytes_ -= live.job.args_json.size();
+  const auto held = held_of_.find(live.job.owner);
+  held->second.args_bytes -= live.job.args_json.size();
+  if (--held->second.jobs == 0) held_of_.erase(held);
   live_.erase(JobId(live.job.id));
 }
 

@@ -171,10 +171,15 @@ class Engine final : public LauncherObserver {
   uint64_t next_fence_;
 
   std::unordered_map<JobId, std::unique_ptr<Live>> live_;
-  size_t args_bytes_ = 0;        // held by live jobs
-  size_t inserting_ = 0;         // submits on their way through the store
-  std::vector<JobId> held_;      // progress that waits for a rev
-  std::vector<JobId> unstored_;  // progress that waits for its second
+  struct Held {
+    int64_t jobs = 0;
+    size_t args_bytes = 0;
+  };
+  std::unordered_map<std::string, Held> held_of_;  // by live jobs of each owner
+  size_t args_bytes_ = 0;                          // held by live jobs
+  size_t inserting_ = 0;                           // submits on their way through the store
+  std::vector<JobId> held_;                        // progress that waits for a rev
+  std::vector<JobId> unstored_;                    // progress that waits for its second
   bool may_start_ = true;
   bool waiting_changed_ = false;
   bool counting_boot_ = false;

@@ -11,6 +11,7 @@ namespace jobcast::engine {
 namespace {
 
 constexpr size_t kArgsBytesInMemoryMax = size_t{256} << 20;
+constexpr size_t kArgsBytesOfOwnerMax = size_t{32} << 20;
 
 Error absent() { return {Errc::not_found, "no such job", "job_id"}; }
 bool may_see(const Job& job, const std::string& owner) { return owner.empty() || owner == job.owner; }
@@ -51,6 +52,12 @@ Result<Job> Engine::draft(const Submission& submission) {
     if (counts.name == job.queue) waiting = counts.scheduled + counts.queued + counts.retrying;
   if (waiting + static_cast<int64_t>(inserting_) >= queue->second.waiting_max)
     return {Errc::full, "queue " + job.queue + " holds " + std::to_string(waiting) + " waiting jobs: submit again later", "queue"};
+  if (const auto held = held_of_.find(job.owner); held != held_of_.end()) {
+    if (held->second.jobs >= queue->second.waiting_per_owner_max)
+      return {Errc::full, "this owner has " + std::to_string(held->second.jobs) + " jobs that are not over: submit again later", "owner"};
+    if (held->second.args_bytes + job.args_json.size() > kArgsBytesOfOwnerMax)
+      return {Errc::full, "the args of this owner's jobs that are not over fill 32 MiB: submit again later", "owner"};
+  }
   if (args_bytes_ + job.args_json.size() > kArgsBytesInMemoryMax)
     return {Errc::full, "the args of the waiting jobs fill the engine's memory: submit again later"};
   if (store_.queue_length() >= Store::kQueueMax) return {Errc::full, "the store cannot keep up: submit again later"};

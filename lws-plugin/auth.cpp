@@ -105,7 +105,7 @@ struct Auth::Impl {
   std::vector<KeySource> sources;
   std::vector<Stamp> stamps;
   std::vector<Key> keys;
-  Remembered remembered;
+  Remembered remembered, forgeries;
   int64_t looked_ns = 0;
   Stats stats;
 
@@ -123,6 +123,7 @@ struct Auth::Impl {
     keys = std::move(loaded).value();
     stats.keys = keys.size();
     remembered.clear();
+    forgeries.clear();
     return {};
   }
 
@@ -139,7 +140,7 @@ struct Auth::Impl {
     log::notice("keys_reloaded", {{"keys", keys.size()}});
   }
 
-  Result<Identity> verify(std::string_view text, const Time& now, Rate* signatures) {
+  Result<Identity> verify(std::string_view text, const Time& now, const MayCheck& may_check) {
     if (text.size() > kTokenBytesMax) return token_invalid("the token is longer than 8 KiB");
     const Digest key = digest(text);
     if (const auto* known = remembered.find(key)) {
@@ -155,9 +156,14 @@ struct Auth::Impl {
       return token_invalid(token->kid.empty() ? "the token has no kid, and no key without one is for its alg"
                                               : "the token's kid is not known here");
     if (with->alg != token->alg) return token_invalid("the token's alg is not that of its key");
-    if (signatures && !signatures->take(now.mono_ns)) return {Errc::retry, "too many new tokens at once: try again in a moment"};
+    const Error forged = token_invalid("the token's signature does not verify");
+    if (forgeries.find(key)) return forged;
+    if (may_check && !may_check(token->who.user)) return {Errc::retry, "too many new tokens at once: try again in a moment"};
     ++stats.signatures;
-    if (!signed_with(*with, text)) return token_invalid("the token's signature does not verify");
+    if (!signed_with(*with, text)) {
+      forgeries.put(key, {});
+      return forged;
+    }
     return remembered.put(key, {token->who, token->not_before_unix_s})->who;
   }
 };
@@ -181,9 +187,9 @@ Result<Auth> Auth::create(AuthOptions options) {
   return Auth(std::move(impl));
 }
 
-Result<Identity> Auth::verify(std::string_view token, const Time& now, Rate* signatures) {
+Result<Identity> Auth::verify(std::string_view token, const Time& now, const MayCheck& may_check) {
   impl_->reload_if_changed(now);
-  auto verified = impl_->verify(token, now, signatures);
+  auto verified = impl_->verify(token, now, may_check);
   impl_->stats.refused += !verified.ok();
   return verified;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,8 +46,9 @@ class Auth {
 
   // Errors: unauthorized, with a detail that is safe to show and never the token; `field` is the code of `auth_error`: token_expired,
   // token_not_yet_valid or token_invalid. A signature costs up to half a millisecond (RS256), a token seen lately or refused before its
-  // signature some microseconds. `signatures`: a budget from which each signature takes one; used up: retry.
-  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now, Rate* signatures = nullptr);
+  // signature some microseconds. `may_check` is asked before a signature is checked, with the user that the token claims; false: retry.
+  using MayCheck = std::function<bool(std::string_view user)>;
+  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now, const MayCheck& may_check = {});
 
   struct Stats : Metrics {
     Counter signatures{*this, "jobcast_token_signatures", "Signatures of tokens checked, good or bad."};

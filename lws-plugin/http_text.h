@@ -22,6 +22,7 @@ struct HttpRequest {
   std::string host, origin, authorization, cookie, content_type, if_none_match, prefer, idempotency_key, last_event_id, accept;
   std::string request_method, request_headers;  // Access-Control-Request-…, of a preflight
   std::string content_length, transfer_encoding, expect;
+  std::string address;  // of the client; behind a proxy on this machine what that says; "" where nothing is known
   std::string body;
 
   [[nodiscard]] std::optional<std::string_view> parameter(std::string_view name) const;

@@ -23,8 +23,8 @@ namespace jobcast::plugin {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // Auth::verify() behind the vhost's budget: Errc::retry when that is used up (the client is told to try again).
-  [[nodiscard]] virtual Result<Identity> verify(std::string_view token, const Time& now) = 0;
+  // Auth::verify() behind the budget of those at this address: Errc::retry when that is used up (the client is told to try again).
+  [[nodiscard]] virtual Result<Identity> verify(std::string_view token, std::string_view address, const Time& now) = 0;
   // job.submit and job.cancel with these parameters (JSON text), in the turn of this user. The reply may be used before this returns.
   virtual void submit(std::string_view user, std::string params, Reply reply) = 0;
   virtual void cancel(std::string_view user, std::string params, Reply reply) = 0;

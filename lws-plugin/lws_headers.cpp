@@ -66,6 +66,23 @@ bool is_h2(lws* wsi) {
 #endif
 }
 
+namespace {
+
+// Whoever connects from this machine is taken for a proxy in front, as where connections are counted: the address is then the last one
+// that X-Forwarded-For names, which is what that proxy itself saw.
+std::string client_address(lws* wsi) {
+  std::array<char, 64> text{};
+  const std::string peer = lws_get_peer_simple(wsi, text.data(), text.size()) ? text.data() : "";
+  const bool here = peer.empty() || peer.starts_with("127.") || peer.starts_with("::ffff:127.") || peer == "::1";
+  const std::string forwarded = here ? header(wsi, WSI_TOKEN_X_FORWARDED_FOR) : "";
+  const size_t last = forwarded.find_last_not_of(" ,");
+  if (last == std::string::npos) return peer;
+  const size_t before = forwarded.find_last_of(" ,", last);
+  return forwarded.substr(before == std::string::npos ? 0 : before + 1, last - (before == std::string::npos ? 0 : before + 1) + 1);
+}
+
+}  // namespace
+
 void read_http_request(lws* wsi, HttpRequest& request) {
   constexpr auto kMethods = std::to_array<std::pair<lws_token_indexes, Method>>({
       {WSI_TOKEN_GET_URI, Method::get},
@@ -93,6 +110,7 @@ void read_http_request(lws* wsi, HttpRequest& request) {
     const size_t equals = std::min(pair.find('='), pair.size());
     request.query.emplace_back(pair.substr(0, equals), equals < pair.size() ? pair.substr(equals + 1) : "");
   }
+  request.address = client_address(wsi);
   request.host = header(wsi, WSI_TOKEN_HOST);
   request.origin = header(wsi, WSI_TOKEN_ORIGIN);
   request.authorization = header(wsi, WSI_TOKEN_HTTP_AUTHORIZATION);

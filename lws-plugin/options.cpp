@@ -23,6 +23,7 @@ constexpr auto kNumbers = std::to_array<NumberOption>({
     {"connections-max", 10'000, 1, 1'000'000, "connections", [](Options& o, uint32_t n) { o.connections_max = n; }},
     {"connections-per-address", 512, 1, 1'000'000, "connections", [](Options& o, uint32_t n) { o.connections_per_address_max = n; }},
     {"streams-max", 4096, 1, 1'000'000, "streams", [](Options& o, uint32_t n) { o.streams_max = n; }},
+    {"streams-per-user", 64, 1, 65'536, "streams", [](Options& o, uint32_t n) { o.streams_per_user_max = n; }},
     {"body-bytes", 98'304, 1024, 1'048'576, "bytes", [](Options& o, uint32_t n) { o.body_bytes_max = n; }},
     {"body-time", 10, 1, 300, "s", [](Options& o, uint32_t n) { o.body_time_ms = n * 1000; }},
     {"wait-max", 60, 1, 300, "s", [](Options& o, uint32_t n) { o.wait_max_s = n; }},
@@ -32,7 +33,8 @@ constexpr auto kNumbers = std::to_array<NumberOption>({
     {"ping-interval", 30, 1, 3600, "s", [](Options& o, uint32_t n) { o.ping_interval_s = n; }},
     {"ping-timeout", 15, 1, 3600, "s", [](Options& o, uint32_t n) { o.ping_timeout_s = n; }},
     {"sse-keepalive", 20, 1, 3600, "s", [](Options& o, uint32_t n) { o.sse_keepalive_s = n; }},
-    {"tickets-max", 1024, 1, 1'000'000, "tickets", [](Options& o, uint32_t n) { o.tickets_max = n; }},
+    {"tickets-max", 8192, 1, 1'000'000, "tickets", [](Options& o, uint32_t n) { o.tickets_max = n; }},
+    {"tickets-per-user", 64, 1, 65'536, "tickets", [](Options& o, uint32_t n) { o.tickets_per_user_max = n; }},
 });
 
 constexpr auto kTexts = std::to_array<const char*>({"engine", "mount", "key", "issuer", "audience", "origin", "cookie"});

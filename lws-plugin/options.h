@@ -29,6 +29,7 @@ struct Options {
   uint32_t connections_max = 10'000;           // network connections of the vhost, whatever they speak
   uint32_t connections_per_address_max = 512;  // loopback is exempt: that is a proxy in front, or this machine's own
   uint32_t streams_max = 4096;                 // SSE streams and held polls
+  uint32_t streams_per_user_max = 64;          // and of one user
   uint32_t body_bytes_max = 96 << 10;
   uint32_t body_time_ms = 10'000;       // from the request's headers to the last byte of its body
   uint32_t wait_max_s = 60;             // Prefer: wait=N is cut to it
@@ -38,7 +39,8 @@ struct Options {
   uint32_t ping_interval_s = 30;        // a ws client that said nothing for so long is pinged
   uint32_t ping_timeout_s = 15;         // and dropped when it stays silent for so long
   uint32_t sse_keepalive_s = 20;        // a comment line goes to an SSE client that was sent nothing for so long
-  uint32_t tickets_max = 1024;          // handed out and not yet used
+  uint32_t tickets_max = 8192;          // handed out and not yet used
+  uint32_t tickets_per_user_max = 64;   // and of one user, whose oldest makes room
 
   // In the file's order or reversed (as lwsws hands them over). Errors name the option, and the remedy.
   [[nodiscard]] static Result<Options> parse(std::span<const Pvo> pvos);

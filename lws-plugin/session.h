@@ -42,6 +42,7 @@ enum class CloseReason : uint8_t {
 class Transport {
  public:
   virtual ~Transport() = default;
+  [[nodiscard]] virtual std::string_view address() const { return {}; }  // of the client, as far as it is known
   virtual void request_writable() = 0;  // collect() has something; not called again before the next collect()
   // The session is over: collect() what is left, send it, end the connection, then Hub::close(). Called once.
   virtual void close_session(CloseReason reason) = 0;

@@ -125,7 +125,7 @@ void Session::authenticate(const Message& message, const Time& now) {
     ++hub_.stats_.refused;
     auth_error(code, why, message.id);
   };
-  auto verified = hub_.backend_.verify(message.token, now);
+  auto verified = hub_.backend_.verify(message.token, transport_.address(), now);
   if (!verified) {
     const Error& error = verified.error();
     if (error.code != Errc::unauthorized) return refuse(message.request, message.id, error_code(error), error.detail);

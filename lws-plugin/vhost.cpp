@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <ctime>
 
 #include "base/id.h"
 #include "base/json.h"
@@ -21,13 +22,18 @@ constexpr int64_t kHeldLookUs = 250'000;
 constexpr int64_t kSocketsLookMaxUs = 4'000'000;
 constexpr int64_t kReloadLookUs = 2'000'000;
 constexpr size_t kOwnersMax = 65'536;
-// Verifying may take half of the loop's time on average, this much at once: signatures cost from 7 to 440 µs.
-constexpr int64_t kVerifyBurstNs = 50'000'000;
 
 std::vector<Pvo> to_span(const lws_protocol_vhost_options* pvos) {
   std::vector<Pvo> out;
   for (; pvos; pvos = pvos->next) out.push_back({pvos->name ? pvos->name : "", pvos->value ? pvos->value : ""});
   return out;
+}
+
+// What this thread itself has worked: a busy machine that keeps it from work is no cost of its clients.
+int64_t thread_cpu_ns() {
+  timespec spent{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+  return int64_t{spent.tv_sec} * 1'000'000'000 + spent.tv_nsec;
 }
 
 std::string job_id_params(const JobId& job) { return R"({"job_id":")" + job.text() + "\"}"; }
@@ -61,11 +67,10 @@ Vhost::Vhost(lws_context* context, lws_vhost* vhost, Options given, std::string 
       fault_(std::move(fault)),
       options(std::move(given)),
       connections({options.connections_max, options.connections_per_address_max}),
-      tickets(options.tickets_max),
+      tickets(options.tickets_max, options.tickets_per_user_max),
       hub(options.hub, *this),
       engine(context, vhost, options.engine,
              {{.calls_max = options.calls_max, .calls_per_user_max = options.calls_per_user_max}, options.engine_timeout_ms}, *this),
-      verify_credit_ns_(kVerifyBurstNs),
       hub_timer_([this] { hub.tick(now()); }),
       held_timer_([this] { look_after_held(); }),
       sockets_timer_([this] { look_after_sockets(); }),
@@ -103,19 +108,25 @@ std::string Vhost::metrics() const {
 
 // ---- who asks
 
-Result<Identity> Vhost::verify(std::string_view token, const Time& now) {
+Result<Identity> Vhost::verify(std::string_view token, std::string_view address, const Time& now) {
   if (token.starts_with("tkt_")) {
     if (auto who = tickets.redeem(token, now)) return *who;
     return {Errc::unauthorized, "the ticket is unknown, used or too old"};
   }
-  verify_credit_ns_ = std::min(kVerifyBurstNs, verify_credit_ns_ + (now.mono_ns - std::exchange(verify_seen_ns_, now.mono_ns)) / 2);
-  if (verify_credit_ns_ <= 0) {
+  std::optional<std::string> checked;
+  int64_t begun_ns = 0;
+  auto who = auth_->verify(token, now, [&](std::string_view user) {
+    if (!verify_budget_.may(address, user, now.mono_ns)) return false;
+    checked = user;
+    begun_ns = thread_cpu_ns();
+    return true;
+  });
+  if (checked) {
+    ++counters.verifications;
+    verify_budget_.spent(address, *checked, who.ok(), thread_cpu_ns() - begun_ns, now.mono_ns);
+  } else if (!who && who.error().code == Errc::retry) {
     ++counters.verifications_put_off;
-    return {Errc::retry, "too many tokens are to be verified just now"};
   }
-  ++counters.verifications;
-  auto who = auth_->verify(token, now);
-  verify_credit_ns_ -= jobcast::now().mono_ns - now.mono_ns;
   return who;
 }
 
@@ -124,12 +135,12 @@ Result<Identity> Vhost::identify(const HttpRequest& request, const Time& now) {
     const std::string_view token = bearer_token(request.authorization);
     if (token.empty()) return {Errc::unauthorized, "Authorization must be: Bearer TOKEN"};
     if (token.starts_with("tkt_")) return {Errc::unauthorized, "a ticket goes into the query, ?ticket="};
-    return verify(token, now);
+    return verify(token, request.address, now);
   }
   if (const auto ticket = request.parameter("ticket")) {
     if (!ticket->starts_with("tkt_"))
       return {Errc::unauthorized, "no token belongs into a URL: get a ticket with POST " + options.mount + "/v1/tickets"};
-    return verify(*ticket, now);
+    return verify(*ticket, request.address, now);
   }
   if (const std::string_view token = cookie_value(request.cookie, options.cookie); !token.empty()) {
     // A browser adds cookies to whatever any page asks for: so the page must be one of ours.
@@ -137,19 +148,30 @@ Result<Identity> Vhost::identify(const HttpRequest& request, const Time& now) {
     const bool reads = request.method == Method::get || request.method == Method::head;
     if (origin == OriginIs::foreign || (origin == OriginIs::absent && !reads))
       return {Errc::unauthorized, "a cookie counts only with an Origin that is on the allow-list"};
-    return verify(token, now);
+    return verify(token, request.address, now);
   }
   return {Errc::unauthorized, "authenticate: Authorization: Bearer TOKEN"};
 }
 
 // ---- what is open
 
+Result<void> Vhost::may_hold(const std::string& user) const {
+  const auto held = held_of_.find(user);
+  if (held != held_of_.end() && held->second >= options.streams_per_user_max)
+    return {Errc::full, "this user has " + std::to_string(held->second) + " streams and long polls open: close one"};
+  if (held_.size() >= options.streams_max) return {Errc::full, "too many streams and long polls are open: try again later"};
+  return {};
+}
+
 void Vhost::hold(Exchange& exchange) {
-  held_.insert(&exchange);
+  if (held_.insert(&exchange).second) ++held_of_[exchange.user];
   if (!held_timer_.armed()) held_timer_.after_us(context_, kHeldLookUs);
 }
 
-void Vhost::release(Exchange& exchange) { held_.erase(&exchange); }
+void Vhost::release(Exchange& exchange) {
+  if (held_.erase(&exchange) == 0) return;
+  if (const auto user = held_of_.find(exchange.user); --user->second == 0) held_of_.erase(user);
+}
 
 // lws 4.1 does not notice that the client of a held answer has gone: one poll() over all of them tells. What a client sends into a
 // stream has no meaning, and unread it would make lws spin whenever the stream writes.
@@ -166,7 +188,7 @@ void Vhost::look_after_held() {
   for (size_t i = 0; i < held.size(); ++i) {
     if (fds[i].revents != 0) {
       ++counters.holders_gone;
-      held_.erase(held[i]);
+      release(*held[i]);
       held[i]->kill();
     } else if (held[i]->holder()) {
       held[i]->holder()->on_look(now);

@@ -21,6 +21,7 @@
 #include "lws-plugin/options.h"
 #include "lws-plugin/tickets.h"
 #include "lws-plugin/timer.h"
+#include "lws-plugin/verify_budget.h"
 
 namespace jobcast::plugin {
 
@@ -43,7 +44,7 @@ struct Counters : Metrics {
   Counter ws_too_big{*this, "jobcast_ws_too_big", "ws messages over the limit."};
   Counter ws_silent{*this, "jobcast_ws_silent", "ws connections dropped for not answering a ping."};
   Counter ws_flooded{*this, "jobcast_ws_flooded", "ws connections dropped for a flood of control frames."};
-  Counter verifications{*this, "jobcast_verifications", "Tokens verified."};
+  Counter verifications{*this, "jobcast_verifications", "Tokens whose signature was checked."};
   Counter verifications_put_off{*this, "jobcast_verifications_put_off", "Tokens not verified for want of time."};
   Counter tickets{*this, "jobcast_tickets", "Tickets handed out."};
   Counter bytes_sent{*this, "jobcast_sent_bytes", "Bytes handed to sockets."};
@@ -69,6 +70,8 @@ class Vhost final : public Backend, public EngineLink::Listener {
   [[nodiscard]] Result<Identity> identify(const HttpRequest& request, const Time& now);
 
   // Members of what is held open, looked at by the timers below. `holder` waits for somebody else and must notice its client's leaving.
+  // Errors: full (streams_per_user_max, streams_max).
+  [[nodiscard]] Result<void> may_hold(const std::string& user) const;
   void hold(Exchange& exchange);
   void release(Exchange& exchange);
   void opened(WsConnection& connection);
@@ -77,7 +80,6 @@ class Vhost final : public Backend, public EngineLink::Listener {
   // Ends what is open with "come back", as far as clients let it.
   void shutdown();
   [[nodiscard]] size_t open_count() const { return held_.size() + sockets_.size(); }
-  [[nodiscard]] size_t held_count() const { return held_.size(); }
 
   // A validator for lists of this owner ("" : of everybody): changes with anything that may change such a list. "" while the engine is
   // away, or when that cannot be said.
@@ -86,7 +88,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   [[nodiscard]] std::string metrics() const;
 
   // Backend
-  [[nodiscard]] Result<Identity> verify(std::string_view token, const Time& now) override;
+  [[nodiscard]] Result<Identity> verify(std::string_view token, std::string_view address, const Time& now) override;
   void submit(std::string_view user, std::string params, Reply reply) override;
   void cancel(std::string_view user, std::string params, Reply reply) override;
   void fetch(std::string_view user, const JobId& job) override;
@@ -123,13 +125,14 @@ class Vhost final : public Backend, public EngineLink::Listener {
   void look_after_reload();
 
   std::optional<Auth> auth_;
-  int64_t verify_credit_ns_ = 0, verify_seen_ns_ = 0;
+  VerifyBudget verify_budget_;
 
   std::string epoch_;  // of what list_etag() knows: renewed whenever something may have been missed
   std::unordered_map<std::string, uint64_t> owner_revs_;
   uint64_t newest_rev_ = 0;
 
   std::unordered_set<Exchange*> held_;
+  std::unordered_map<std::string, uint32_t> held_of_;  // of each user
   std::unordered_set<WsConnection*> sockets_;
   bool leaving_ = false;
   Timer hub_timer_, held_timer_, sockets_timer_, reload_timer_;

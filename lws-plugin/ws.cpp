@@ -72,6 +72,7 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
   if (classify_origin(request.origin, request.host, vhost.options.origins) == OriginIs::foreign)
     return no(problem(403, "forbidden", "this origin is not on the allow-list", "Origin"));
   auto* connection = new WsConnection(vhost, wsi);
+  connection->address_ = request.address;
   const bool asks =
       !request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty();
   if (asks) {

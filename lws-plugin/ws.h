@@ -29,6 +29,7 @@ class WsConnection final : public Transport {
   void look(const Time& now);
 
   // Transport
+  [[nodiscard]] std::string_view address() const override { return address_; }
   void request_writable() override { lws_callback_on_writable(wsi_); }
   void close_session(CloseReason reason) override;
 
@@ -42,7 +43,8 @@ class WsConnection final : public Transport {
   lws* wsi_;
   Session* session_ = nullptr;
   std::string credential_;  // from the upgrade, until the session is there
-  std::string message_;     // what came of a message so far
+  std::string address_;
+  std::string message_;  // what came of a message so far
   uint32_t fragments_ = 0, late_ = 0;
   bool open_ = false, ping_due_ = false, pinged_ = false, close_sent_ = false, flooding_ = false;
   uint16_t close_code_ = 0;  // to be sent when all else is out

@@ -58,7 +58,8 @@ void jobcast_client_close(struct jobcast_client* client);
 const char* jobcast_client_error(const struct jobcast_client* client);
 
 /* The job is kept once this gives JOBCAST_OK. *created (may be NULL): 0 when a key named a job that there is already. JOBCAST_INVALID says
- * which member is wrong. JOBCAST_RETRY: it is not kept. JOBCAST_CLOSED: it may or may not be kept; with an idempotency_key it is safe to submit again. */
+ * which member is wrong. JOBCAST_RETRY: it is not kept. JOBCAST_CLOSED: it may or may not be kept; with an idempotency_key it is safe to
+ * submit again. */
 int jobcast_client_submit(struct jobcast_client* client, const struct jobcast_submission* wanted, struct jobcast_job* job, int* created);
 
 /* owner NULL: whoever owns it; else JOBCAST_NOT_FOUND for another's job, as for an absent one. */

@@ -79,8 +79,8 @@ class EventStream final : public Holder, public Transport {
 // Opens the stream, or answers why not.
 Session* open(Exchange& exchange, const Identity& who) {
   Vhost& vhost = exchange.vhost;
-  if (vhost.held_count() >= vhost.options.streams_max) {
-    exchange.respond(problem({Errc::full, "too many streams are open: try again later", {}}));
+  if (auto may = vhost.may_hold(exchange.user); !may) {
+    exchange.respond(problem(may.error()));
     return nullptr;
   }
   const Time now = jobcast::now();

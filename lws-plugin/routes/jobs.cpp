@@ -67,8 +67,7 @@ void answer_known(Exchange& exchange, const SnapshotRef& snapshot, const Identit
     return exchange.respond(snapshot_response(snapshot->json, snapshot->rev, vhost.hub.stale()));
   const uint32_t wait_s = std::min(preferred_wait_s(exchange.request.prefer).value_or(0), vhost.options.wait_max_s);
   if (wait_s == 0) return exchange.respond(not_modified(etag_of(snapshot->rev), vhost.hub.stale()));
-  if (vhost.held_count() >= vhost.options.streams_max)
-    return exchange.respond(problem({Errc::full, "too many answers are held open: ask without Prefer: wait", {}}));
+  if (auto may = vhost.may_hold(exchange.user); !may) return exchange.respond(problem(may.error()));
   ++vhost.counters.polls_held;
   auto poll = std::make_unique<Poll>(exchange, snapshot, wait_s, who.expires_unix_s);
   Poll& waiter = *poll;

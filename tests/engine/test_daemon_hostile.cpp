@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -261,6 +262,40 @@ void half_closed_peers_get_their_answers(void**) {
   assert_true(raw.ends());
 }
 
+// The engine's memory at its highest since the last call, in KiB.
+long peak_kib() {
+  std::ifstream status("/proc/" + std::to_string(daemon->pid()) + "/status");
+  long kib = 0;
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") status >> kib;
+  std::ofstream("/proc/" + std::to_string(daemon->pid()) + "/clear_refs") << "5";
+  return kib;
+}
+
+void pipelined_lists_of_peers_that_hang_up_do_not_fill_the_engines_memory(void**) {
+  for (int i = 0; i < 200; ++i)
+    (void)daemon->submit("echo", R"(,"run_at_ms":4000000000000,"meta":{"text":")" + std::string(900, 'x') + "\"}");
+  std::string lists;
+  for (int i = 0; i < 2900; ++i)
+    lists += R"({"jsonrpc":"2.0","id":1,"method":"job.list","params":{"limit":200}})"
+             "\n";
+  (void)peak_kib();
+  const long before = peak_kib();
+  for (const bool half : {false, true}) {
+    std::vector<std::unique_ptr<Raw>> peers;
+    for (int peer = 0; peer < 8; ++peer) {
+      peers.push_back(std::make_unique<Raw>());
+      (void)peers.back()->send_what_fits(lists);
+      if (half) peers.back()->end_of_input();
+    }
+    lives();
+    peers.clear();
+    lives();
+  }
+  until("all are gone", [] { return daemon->result("engine.stats", "{}").view().get("control").get("connections").integer() == 1; });
+  assert_in_range(peak_kib(), 1, before + (64 << 10));  // 2,900 × 250 KB would be 725 MB
+}
+
 void a_notification_is_carried_out_and_not_answered(void**) {
   const auto jobs_of = [](const char* owner) {
     return daemon->result("job.list", std::string(R"({"owner":")") + owner + "\"}").view().get("jobs").size();
@@ -413,6 +448,7 @@ int main() {
       cmocka_unit_test(a_peer_that_takes_no_answers_is_closed),
       cmocka_unit_test(a_peer_that_reads_slowly_gets_everything),
       cmocka_unit_test(half_closed_peers_get_their_answers),
+      cmocka_unit_test(pipelined_lists_of_peers_that_hang_up_do_not_fill_the_engines_memory),
       cmocka_unit_test(a_notification_is_carried_out_and_not_answered),
       cmocka_unit_test(more_connections_than_allowed_are_told_so),
       cmocka_unit_test(connections_that_come_and_go_leave_nothing_behind),

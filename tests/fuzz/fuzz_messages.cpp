@@ -21,7 +21,7 @@ constexpr const char* kMineText = R"({"job_id":"0192f0c1-0000-7000-8000-00000000
 struct Engine : Backend {
   std::vector<JobId> fetches;
   unsigned calls = 0;
-  Result<Identity> verify(std::string_view token, const Time& now) override {
+  Result<Identity> verify(std::string_view token, std::string_view, const Time& now) override {
     if (token != "alice" && token != "bob") return {Errc::unauthorized, "no", "token_invalid"};
     Identity who;
     who.user = token;

@@ -1,6 +1,6 @@
 """One client never locks out another: what one user does at the utmost, and what another sees of it meanwhile. And what may have been carried
 out is told apart from what certainly was not."""
-import http.client, json, os, threading, time, unittest
+import json, os, select, threading, time, unittest
 from support import Host, Ws, b64, open_ws, read_all, until
 
 LATER = {"kind": "puppet", "run_at_ms": 4_000_000_000_000}  # jobs that never start, and cost no process
@@ -96,6 +96,63 @@ class Fairness(unittest.TestCase):
                     self.assertEqual(ws.next("error")["data"]["field"], "args")
             self.assertEqual(host.metric("jobcast_engine_connects_total"), 1)
 
+    def test_tickets_of_one_user_leave_the_others_theirs(self):
+        for _ in range(1200):
+            status, _, body = self.host.request("POST", "/jobcast/v1/tickets")
+            self.assertEqual(status, 201)
+        newest = json.loads(body)["ticket"]
+        status, _, body = self.host.request("POST", "/jobcast/v1/tickets", token=self.bob)
+        self.assertEqual(status, 201)
+        for ticket in (newest, json.loads(body)["ticket"]):
+            self.assertEqual(self.host.get(f"/jobcast/v1/queues?ticket={ticket}", token=None)[0], 200)
+        with Ws(self.host, headers={"Authorization": "Bearer " + self.bob}) as ws:
+            self.assertEqual(ws.next("authenticated")["data"]["user_id"], "bob")
+
+    def test_polls_of_one_user_leave_the_others_theirs(self):
+        with Host({"streams-max": "12", "streams-per-user": "8"}) as host:
+            def hold(token, job, etag):
+                connection = host.connect()
+                connection.sendall(f"GET /jobcast/v1/jobs/{job} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\nIf-None-Match: {etag}\r\n"
+                                   "Prefer: wait=50\r\n\r\n".encode())
+                return connection
+
+            bob, held = host.token_for("bob"), []
+            for token, count in ((host.token, 20), (bob, 4)):
+                job = json.loads(host.request("POST", "/jobcast/v1/jobs", LATER, token=token)[2])["job_id"]
+                etag = host.get(f"/jobcast/v1/jobs/{job}", token=token)[1]["etag"]
+                held += [hold(token, job, etag) for _ in range(count)]
+            until("both hold what they may", lambda: host.metric("jobcast_http_polls_total") == 12)
+            refused = [connection for connection in held[:20] if connection in select.select(held, [], [], 0)[0]]
+            self.assertEqual(len(refused), 12)
+            self.assertIn(b"429", refused[0].recv(65536)[:16])
+            for connection in held:
+                connection.close()
+            until("none is counted any more", lambda: host.metric("jobcast_waiters") == 0)
+
+    def test_forged_tokens_cost_those_whose_token_is_known_nothing(self):
+        head, payload, _ = self.bob.split(".")
+        done, seen = threading.Event(), []
+
+        def forge(_):
+            with self.host.connect() as connection:
+                while not done.is_set():
+                    token = f"{head}.{payload}.{b64(os.urandom(32))}"
+                    connection.sendall((f"GET /jobcast/v1/queues HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n\r\n" * 8).encode())
+                    connection.recv(65536)
+
+        forgers = [threading.Thread(target=forge, args=(n,)) for n in range(4)]
+        for thread in forgers:
+            thread.start()
+        try:
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                seen.append(self.host.get("/jobcast/v1/queues", token=self.bob)[0])
+        finally:
+            done.set()
+            for thread in forgers:
+                thread.join()
+        self.assertEqual(set(seen), {200})
+
 
 class Stopped(unittest.TestCase):
     """The engine stands still: SIGSTOP."""
@@ -121,7 +178,7 @@ class Stopped(unittest.TestCase):
         self.host.engine.say("quiet", "on")
         token = {n: self.host.token_for(f"user{n}") for n in range(8)}
         answers = at_once(48, lambda n: self.host.request("POST", "/jobcast/v1/jobs", {**LATER, "args": {"n": n, "text": "x" * 60_000}}, token=token[n % 8]))
-        self.assertEqual(statuses(answers), [503, 504])
+        self.assertEqual(statuses(answers), [503, 504], answers[0])
         for _, headers, body in answers:
             self.assertEqual(headers["retry-after"], "1")
             self.assertIn("same Idempotency-Key", json.loads(body)["detail"])

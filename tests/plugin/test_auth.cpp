@@ -501,15 +501,16 @@ void signatures_beyond_the_budget_say_retry(void** state) {
   Room& r = room_of(state);
   r.use_secret();
   Rate budget(10, 2);
+  const auto may = [&](std::string_view) { return budget.take(r.now.mono_ns); };
   const auto user = [](int i) { return hs256_token(kHs, R"({"sub":"u)" + std::to_string(i) + R"(","exp":1700000600})", kSecret); };
-  assert_true(r.auth->verify(user(1), r.now, &budget).ok());
-  assert_true(r.auth->verify(user(1), r.now, &budget).ok());
-  assert_true(r.auth->verify(user(2), r.now, &budget).ok());
-  assert_true(r.auth->verify(user(3), r.now, &budget).error().code == Errc::retry);
-  assert_true(r.auth->verify(user(1), r.now, &budget).ok());  // remembered: free
-  assert_true(r.auth->verify("nonsense", r.now, &budget).error().code == Errc::unauthorized);
+  assert_true(r.auth->verify(user(1), r.now, may).ok());
+  assert_true(r.auth->verify(user(1), r.now, may).ok());
+  assert_true(r.auth->verify(user(2), r.now, may).ok());
+  assert_true(r.auth->verify(user(3), r.now, may).error().code == Errc::retry);
+  assert_true(r.auth->verify(user(1), r.now, may).ok());  // remembered: free
+  assert_true(r.auth->verify("nonsense", r.now, may).error().code == Errc::unauthorized);
   r.now.mono_ns += 100'000'000;
-  assert_true(r.auth->verify(user(3), r.now, &budget).ok());
+  assert_true(r.auth->verify(user(3), r.now, may).ok());
 }
 
 }  // namespace

@@ -2,10 +2,12 @@
 #include "lws-plugin/http_text.h"
 
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "lws-plugin/router.h"
 #include "lws-plugin/tickets.h"
+#include "lws-plugin/verify_budget.h"
 #include "tests/cmocka.h"
 
 using namespace jobcast;
@@ -93,12 +95,11 @@ static void every_route_is_found_and_nothing_else(void**) {
 }
 
 static void tickets_are_for_one_use_and_half_a_minute(void**) {
-  Tickets tickets(2);
+  Tickets tickets(3, 2);
   const Identity who{.user = "alice", .expires_unix_s = 1000};
   Time now{.mono_ns = 0, .unix_ms = 500'000};
   const auto first = tickets.issue(who, now), second = tickets.issue(who, now);
   assert_true(first && second && *first != *second);
-  assert_false(tickets.issue(who, now).has_value());
   assert_true(tickets.redeem(*first, now)->user == "alice");
   assert_false(tickets.redeem(*first, now).has_value());
   assert_false(tickets.redeem("tkt_other", now).has_value());
@@ -107,6 +108,45 @@ static void tickets_are_for_one_use_and_half_a_minute(void**) {
   assert_false(tickets.redeem(*second, now).has_value());  // the token that it stands for has ended
   now.mono_ns += 1'000'000;
   assert_true(tickets.issue(who, now).has_value());
+}
+
+static void one_users_tickets_make_room_for_each_other_and_take_nobody_elses(void**) {
+  Tickets tickets(4, 2);
+  const Identity alice{.user = "alice", .expires_unix_s = 1000}, bob{.user = "bob", .expires_unix_s = 1000};
+  const Time now{.mono_ns = 0, .unix_ms = 500'000};
+  std::vector<std::string> hers;
+  for (int n = 0; n < 1000; ++n) hers.push_back(tickets.issue(alice, now).value());
+  const auto his = tickets.issue(bob, now);
+  assert_true(his.has_value());
+  assert_true(tickets.issue(alice, now).has_value());
+  assert_true(tickets.redeem(*his, now)->user == "bob");
+  assert_false(tickets.redeem(hers[997], now).has_value());
+  assert_false(tickets.redeem(hers[998], now).has_value());
+  assert_true(tickets.redeem(hers[999], now).has_value());
+  // Of all users together so many are out.
+  Tickets few(2, 2);
+  assert_true(few.issue(alice, now) && few.issue(bob, now));
+  assert_false(few.issue({.user = "carol", .expires_unix_s = 1000}, now).has_value());
+}
+
+static void forged_tokens_use_up_nobody_elses_share_of_verifications(void**) {
+  VerifyBudget budget;
+  constexpr int64_t kCostNs = 440'000;
+  int64_t now_ns = 1'000'000'000;
+  assert_true(budget.may("10.0.0.1", "bob", now_ns));
+  budget.spent("10.0.0.1", "bob", true, kCostNs, now_ns);
+  int forged = 0;
+  for (int n = 0; n < 10'000; ++n) {  // a second of it, each under another name
+    now_ns += 100'000;
+    const std::string name = "nobody" + std::to_string(n);
+    if (!budget.may("10.0.0.1", name, now_ns)) continue;
+    ++forged;
+    budget.spent("10.0.0.1", name, false, kCostNs, now_ns);
+  }
+  assert_in_range(forged, 500, 650);  // a quarter of the time, and what was there to begin with
+  assert_false(budget.may("10.0.0.1", "nobody", now_ns));
+  assert_true(budget.may("10.0.0.1", "bob", now_ns));       // who is known there
+  assert_true(budget.may("10.0.0.2", "stranger", now_ns));  // who comes from elsewhere
 }
 
 int main() {
@@ -118,6 +158,8 @@ int main() {
                               cmocka_unit_test(origins_are_same_listed_or_foreign),
                               cmocka_unit_test(problems_are_rfc_9457),
                               cmocka_unit_test(every_route_is_found_and_nothing_else),
-                              cmocka_unit_test(tickets_are_for_one_use_and_half_a_minute)};
+                              cmocka_unit_test(tickets_are_for_one_use_and_half_a_minute),
+                              cmocka_unit_test(one_users_tickets_make_room_for_each_other_and_take_nobody_elses),
+                              cmocka_unit_test(forged_tokens_use_up_nobody_elses_share_of_verifications)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

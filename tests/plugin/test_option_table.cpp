@@ -47,6 +47,7 @@ static void defaults_stand_in_the_table(void**) {
                                   o.connections_max,
                                   o.connections_per_address_max,
                                   o.streams_max,
+                                  o.streams_per_user_max,
                                   o.body_bytes_max,
                                   o.body_time_ms,
                                   o.wait_max_s,
@@ -56,7 +57,8 @@ static void defaults_stand_in_the_table(void**) {
                                   o.ping_interval_s,
                                   o.ping_timeout_s,
                                   o.sse_keepalive_s,
-                                  o.tickets_max};
+                                  o.tickets_max,
+                                  o.tickets_per_user_max};
     };
     const auto before = numbers(*options), after = numbers(set);
     assert_int_equal(before.size(), number_options().size());

@@ -155,7 +155,7 @@ struct World : Backend {
     hub = std::make_unique<Hub>(limits, *this);
   }
 
-  Result<Identity> verify(std::string_view token, const Time&) override {
+  Result<Identity> verify(std::string_view token, std::string_view, const Time&) override {
     const auto found = tokens.find(std::string(token));
     if (found == tokens.end()) return {Errc::unauthorized, "the token is not good", "token_invalid"};
     if (found->second.user == "busy") return {Errc::retry, "too many tokens at once: try again"};
