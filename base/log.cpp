@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdio>
 #include <initializer_list>
+#include <mutex>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -14,7 +15,13 @@ namespace jobcast::log {
 namespace {
 
 std::atomic<Level> threshold{Level::notice};
-std::atomic<Sink> destination{nullptr};
+
+struct Destination {
+  Sink sink = nullptr;
+  void* user = nullptr;
+};
+std::mutex destination_mutex;
+Destination destination;
 
 constexpr std::array<const char*, 5> kNames{"error", "warning", "notice", "info", "debug"};
 
@@ -49,8 +56,12 @@ void append_value(std::string& line, std::string_view value) {
 }  // namespace
 
 void set_level(Level level) { threshold.store(level, std::memory_order_relaxed); }
-void set_sink(Sink sink) { destination.store(sink, std::memory_order_release); }
-bool enabled(Level level) { return level <= threshold.load(std::memory_order_relaxed); }
+Level level() { return threshold.load(std::memory_order_relaxed); }
+void set_sink(Sink sink, void* user) {
+  const std::lock_guard lock(destination_mutex);
+  destination = {sink, user};
+}
+bool enabled(Level level) { return level <= log::level(); }
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   if (!enabled(level)) return;
@@ -62,13 +73,20 @@ void write(Level level, std::string_view event, std::initializer_list<Field> fie
     line += '=';
     append_value(line, field.value);
   }
-  if (const Sink sink = destination.load(std::memory_order_acquire)) {
-    sink(level, line);
-    return;
+  forward(level, line);
+}
+
+void forward(Level level, std::string_view line) {
+  if (!enabled(level)) return;
+  Destination to;
+  {
+    const std::lock_guard lock(destination_mutex);
+    to = destination;
   }
-  line = iso8601(now().unix_ms) + " level=" + kNames.at(static_cast<size_t>(level)) + " " + line + "\n";
+  if (to.sink) return to.sink(to.user, level, line);
+  const std::string whole = iso8601(now().unix_ms) + " level=" + kNames.at(static_cast<size_t>(level)) + " " + std::string(line) + "\n";
   // One write a line, so that lines of several threads and processes do not mix.
-  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, whole.data(), whole.size());
 }
 
 }  // namespace jobcast::log

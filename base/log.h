@@ -10,11 +10,12 @@ namespace jobcast::log {
 
 enum class Level : int { error = 0, warning, notice, info, debug };
 
-// Receives one finished line without its newline. Must be callable from any thread.
-using Sink = void (*)(Level, std::string_view line);
+// Receives one finished line, "event=… …" without its newline. Must be callable from any thread; `user` is what set_sink() was given.
+using Sink = void (*)(void* user, Level, std::string_view line);
 
 void set_level(Level level);  // lines above it are dropped; `notice` by default
-void set_sink(Sink sink);     // nullptr: standard error, "<iso8601> level=… event=… …"
+[[nodiscard]] Level level();
+void set_sink(Sink sink, void* user = nullptr);  // nullptr: standard error, "<iso8601> level=… event=… …"
 [[nodiscard]] bool enabled(Level level);
 
 // One key and its value; a value with spaces, quotes or control characters is quoted and escaped.
@@ -28,6 +29,7 @@ struct Field {
 };
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields);
+void forward(Level level, std::string_view line);  // a line that another copy of this file finished: the plugin's, in jobcast-host
 
 inline void error(std::string_view event, std::initializer_list<Field> fields = {}) { write(Level::error, event, fields); }
 inline void warning(std::string_view event, std::initializer_list<Field> fields = {}) { write(Level::warning, event, fields); }

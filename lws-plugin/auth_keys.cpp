@@ -13,6 +13,7 @@
 
 #include "base/handle.h"
 #include "base/json.h"
+#include "base/secret.h"
 
 namespace jobcast::plugin {
 namespace {
@@ -124,9 +125,12 @@ std::optional<Alg> alg_of(JsonView jwk) {
   return fitting && alg && *alg != name(*fitting) ? std::nullopt : fitting;
 }
 
+Error of_key(const Error& error) { return {error.code, error.detail, "key"}; }
+
 Result<void> read_jwks(const std::string& path, std::vector<Key>& keys) {
+  if (auto guarded = check_guarded(path, Guarded::from_writing); !guarded) return of_key(guarded.error());
   auto file = read_json_file(path);
-  if (!file) return Error{file.error().code, file.error().detail, "key"};
+  if (!file) return of_key(file.error());
   const JsonView list = file->view().get("keys");
   if (!list.is_array()) return bad(path, "is not a JWKS: {\"keys\":[…]} is wanted");
   const size_t before = keys.size();
@@ -137,6 +141,7 @@ Result<void> read_jwks(const std::string& path, std::vector<Key>& keys) {
     const std::string where = path + ", key \"" + kid + "\"";
     Result<Key> key = bad(where, "is not well-formed (RFC 7518)");
     if (*alg == Alg::hs256) {
+      if (auto guarded = check_guarded(path, Guarded::from_reading); !guarded) return of_key(guarded.error());
       key = secret_key(member_bytes(jwk, "k"), std::move(kid), where);
     } else if (const Pkey pkey = *alg == Alg::rs256 ? rsa_of(jwk) : ec_of(jwk)) {
       key = public_key(pkey.get(), *alg, std::move(kid), where);
@@ -151,8 +156,10 @@ Result<void> read_jwks(const std::string& path, std::vector<Key>& keys) {
 
 Result<void> read_source(const KeySource& source, std::vector<Key>& keys) {
   if (source.jwks) return read_jwks(source.path, keys);
+  const auto guarded = check_guarded(source.path, source.alg == Alg::hs256 ? Guarded::from_reading : Guarded::from_writing);
+  if (!guarded) return of_key(guarded.error());
   auto text = read_file(source.path, 64 << 10);
-  if (!text) return Error{text.error().code, text.error().detail, "key"};
+  if (!text) return of_key(text.error());
   if (source.alg == Alg::hs256) {
     if (text->ends_with('\n')) text->pop_back();
     if (text->ends_with('\r')) text->pop_back();

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "ipc/fd_channel.h"
 #include "ipc/membarrier.h"
+#include "lws-plugin/contained.h"
 
 namespace jobcast::plugin {
 namespace {
@@ -47,7 +48,9 @@ EngineLink::EngineLink(lws_context* context, lws_vhost* vhost, std::string socke
       limits_(limits),
       listener_(listener),
       queue_(limits.queue),
-      reconnect_([this] { connect(); }),
+      reconnect_([this] {
+        if (!contained("connect", [this] { connect(); })) reconnect_later();
+      }),
       deadline_([this] { look_at_deadlines(); }),
       again_([this] { drain(); }),
       refuse_([this] {
@@ -132,8 +135,10 @@ void EngineLink::lost(const char* why) {
   if (!control_.wsi && !reader_) return;
   if (reader_) {
     // What the engine published before it died is still there.
-    while (reader_->drain([this](const Event& event) { listener_.on_event(event); }) == RegionReader::Drained::more) {
-    }
+    (void)contained("last_drain", [this] {
+      while (reader_->drain([this](const Event& event) { listener_.on_event(event); }) == RegionReader::Drained::more) {
+      }
+    });
     count_reader();
     counted_ = {};
   }
@@ -150,7 +155,7 @@ void EngineLink::lost(const char* why) {
   attach_id_ = 0;
   if (told) {
     backoff_us_ = 0;
-    listener_.on_lost();
+    (void)contained("lost", [this] { listener_.on_lost(); });
   }
   reconnect_later();
   fail_all();
@@ -164,10 +169,11 @@ void EngineLink::attach() {
                         log::error("attach_refused", {{"socket", path_}, {"why", result.error().detail}});
                         return lost("attach refused");
                       }
-                      if (auto done = attached_with(*result); !done) {
-                        log::error("attach_failed", {{"socket", path_}, {"why", done.error().detail}});
-                        return lost("attach failed");
-                      }
+                      Result<void> done{Errc::internal, "something broke while the lane was read"};
+                      (void)contained("attach", [&] { done = attached_with(*result); });
+                      if (done) return;
+                      log::error("attach_failed", {{"socket", path_}, {"why", done.error().detail}});
+                      lost("attach failed");
                     });
 }
 
@@ -334,7 +340,7 @@ void EngineLink::settle(CallId id, const Result<std::string_view>& result) {
     ++stats_.calls_failed;
     stats_.calls_unanswered += result.error().code == Errc::closed;
   }
-  done(result);
+  (void)contained("engine_answer", [&] { done(result); });  // one caller's trouble, which must not end the link
 }
 
 // The connection is lost. What was sent in part the engine drops.
@@ -368,6 +374,10 @@ void EngineLink::look_at_deadlines() {
 // ---- the lane
 
 void EngineLink::drain() {
+  if (!contained("lane", [this] { drain_some(); })) lost("reading the lane failed");
+}
+
+void EngineLink::drain_some() {
   for (int i = 0; i < kDrainsATurn && reader_; ++i) {
     switch (reader_->drain([this](const Event& event) { listener_.on_event(event); })) {
       case RegionReader::Drained::more: continue;

@@ -120,6 +120,7 @@ class EngineLink {
 
   void drain();
   void count_reader() const;
+  void drain_some();
   void resync();
 
   lws_context* context_;

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "lws-plugin/contained.h"
 #include "lws-plugin/kernel_queue.h"
 #include "lws-plugin/lws_headers.h"
 
@@ -117,7 +118,7 @@ int Exchange::on_timer() {
 
 void Exchange::dispatch() {
   state_ = State::waiting;
-  handle(*this);
+  if (!contained("request", [this] { handle(*this); })) fail();
   if (wants_write_) return;
   if (input_buffered(wsi_) == Buffered::no)
     lws_rx_flow_control(wsi_, 0);
@@ -175,12 +176,18 @@ void Exchange::hold(std::unique_ptr<Holder> holder) {
 void Exchange::ask(std::string_view method, std::string_view params, EngineLink::Done done, int64_t timeout_ms) {
   const auto answered = [this, done = std::move(done)](const Result<std::string_view>& result) {
     call_ = 0;
-    done(result);
+    if (!contained("answer", [&] { done(result); })) fail();
   };
   call_ = vhost.engine.call(user, method, params, answered, timeout_ms);
 }
 
 void Exchange::kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC); }
+
+void Exchange::fail() {
+  if (state_ != State::waiting || head_sent_) return kill();
+  close_after_ = true;
+  respond(problem(500, "internal", "this server failed to answer: its log says more"));
+}
 
 int Exchange::start_stream(const HttpResponse& head) {
   state_ = State::streaming;

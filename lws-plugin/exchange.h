@@ -54,6 +54,7 @@ class Exchange {
   [[nodiscard]] int write(std::string_view bytes);
   void request_writable();
   void kill();  // from outside the callbacks
+  void fail();  // something broke: answers 500 where that can still be done, else ends the connection
 
   [[nodiscard]] int fd() const { return lws_get_socket_fd(wsi_); }
   [[nodiscard]] bool streaming() const { return state_ == State::streaming; }

@@ -21,7 +21,7 @@ Hub::~Hub() {
 }
 
 Waiter::~Waiter() {
-  if (topic_) hub_->cancel(*this);
+  if (topic_) (void)contained("waiter", [this] { hub_->cancel(*this); });
 }
 
 // ---- sessions
@@ -56,13 +56,35 @@ Result<Session*> Hub::open_stream(Transport& transport, const Identity& who, con
   return &session;
 }
 
-void Hub::close(Session& session) {
-  session.leave();
-  schedule(session, Timers::kNever);
+void Hub::close(Session& session) noexcept {
+  session.closing_ = true;
   Slot& slot = slots_[session.ref_.index];
-  free_slots_.push_back(session.ref_.index);
+  const bool left = contained("close", [&] {
+    schedule(session, Timers::kNever);
+    session.leave();
+  });
+  free_slots_.push_back(session.ref_.index);  // has room: add() took one out
   ++slot.generation;
-  slot.session.reset();
+  if (left)
+    slot.session.reset();
+  else
+    (void)slot.session.release();  // topics may still name it: better lost than used after its end
+}
+
+void Hub::fail(Session& session) noexcept {
+  if (contained("fail", [&] { session.close(CloseReason::internal); })) return;
+  (void)contained("fail", [&] { schedule(session, Timers::kNever); });
+}
+
+void Hub::fail_followers(const JobId& job) noexcept {
+  (void)contained("fail", [&] {
+    const Topic* topic = known(job);
+    if (!topic) return;
+    std::vector<Session*> followers;
+    for (const Subscription* subscription : topic->subscriptions) followers.push_back(subscription->session);
+    if (topic->owner) followers.insert(followers.end(), topic->owner->sessions.begin(), topic->owner->sessions.end());
+    for (Session* session : followers) fail(*session);
+  });
 }
 
 Session* Hub::find(SessionRef ref) const {
@@ -79,7 +101,10 @@ void Hub::schedule(Session& session, int64_t due_ms) {
 
 void Hub::tick(const Time& now) {
   ticking_ = true;  // one call to the backend for all of them
-  while (timers_.top_due() <= now.mono_ms()) timers_.top()->tick(now);
+  while (timers_.top_due() <= now.mono_ms()) {
+    Session& session = *timers_.top();
+    guarded(session, "tick", [&] { session.tick(now); });
+  }
   ticking_ = false;
   wake_ms_ = timers_.top_due();
   backend_.wake_at(wake_ms_);
@@ -87,7 +112,7 @@ void Hub::tick(const Time& now) {
 
 void Hub::shutdown() {
   for (Slot& slot : slots_)
-    if (slot.session) slot.session->close(CloseReason::shutdown);
+    if (slot.session) guarded(*slot.session, "shutdown", [&] { slot.session->close(CloseReason::shutdown); });
 }
 
 void Hub::set_stale(bool stale) {
@@ -273,7 +298,7 @@ void Hub::fetched(const JobId& job, const Result<Event>& result, const Time& now
       continue;
     }
     --session->calls_;
-    session->subscribe_known(job, one.rev, one.min_interval_ms, one.id, why);
+    guarded(*session, "subscribe", [&] { session->subscribe_known(job, one.rev, one.min_interval_ms, one.id, why); });
   }
   evict();
 }

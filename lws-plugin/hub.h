@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/result.h"
 #include "ipc/region.h"
+#include "lws-plugin/contained.h"
 #include "lws-plugin/metrics.h"
 #include "lws-plugin/session.h"
 #include "lws-plugin/snapshot.h"
@@ -65,7 +66,7 @@ class Hub {
   [[nodiscard]] Session& open(Transport& transport, const Time& now);
   // An SSE stream of a user already known. Errors: full (sessions_per_user_max).
   [[nodiscard]] Result<Session*> open_stream(Transport& transport, const Identity& who, const Time& now);
-  void close(Session& session);                       // frees it; from then on the transport is not called
+  void close(Session& session) noexcept;              // frees it; from then on the transport is not called
   [[nodiscard]] Session* find(SessionRef ref) const;  // null: gone
 
   // From the lane, in its order. Revs not above the known one are skipped.
@@ -73,6 +74,8 @@ class Hub {
   // The answer to Backend::fetch().
   void fetched(const JobId& job, const Result<Event>& result, const Time& now);
   void forget(const JobId& job);  // the engine no longer has it
+  // Something broke while this job's change was told: whoever follows it may have missed it and is closed, to come back and ask anew.
+  void fail_followers(const JobId& job) noexcept;
 
   // Around publish() of the whole state table, in one call of the loop (after attach and when lapped). `complete`: the table had a free
   // slot, so that no job can have ended unseen. Answers the followed jobs that should have been in the table and were not: get each from
@@ -154,6 +157,12 @@ class Hub {
   void announce(Topic& topic, bool list_changed, bool first, const Time& now);
   void arrive(Topic& topic, bool urgent, const Time& now);
   void wake_waiters(Topic& topic);
+  // Works on one of several sessions: what breaks closes that one alone.
+  template <class Work>
+  void guarded(Session& session, const char* where, Work&& work) noexcept {
+    if (!contained(where, std::forward<Work>(work))) fail(session);
+  }
+  void fail(Session& session) noexcept;
   void fetch(const JobId& job, Awaiting awaiting);
 
   HubLimits limits_;

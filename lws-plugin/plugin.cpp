@@ -6,14 +6,16 @@
 // connections are counted.
 #include <libwebsockets.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
-#include <exception>
 #include <memory>
 #include <string_view>
 
 #include "base/log.h"
 #include "jobcast/embed.h"
+#include "lws-plugin/contained.h"
 #include "lws-plugin/engine_link.h"
 #include "lws-plugin/exchange.h"
 #include "lws-plugin/lws_headers.h"
@@ -147,8 +149,15 @@ int on_http(lws* wsi, lws_callback_reasons reason, HttpSlot* slot, void* in, siz
 
 int answer_host(lws_vhost* of, size_t* open, bool shutdown) {
   Vhost* vhost = Vhost::of(of);
-  if (vhost && shutdown) vhost->shutdown();
+  if (vhost && shutdown) (void)contained("shutdown", [vhost] { vhost->shutdown(); });
   *open = vhost ? vhost->open_count() : 0;
+  return 0;
+}
+
+int take_log(const HostLog* host) {
+  static auto* sink = host->sink;
+  log::set_level(static_cast<log::Level>(host->level));
+  log::set_sink([](void*, log::Level level, std::string_view line) { sink(static_cast<int>(level), line.data(), line.size()); });
   return 0;
 }
 
@@ -186,17 +195,14 @@ int on_ws(lws* wsi, lws_callback_reasons reason, WsSlot* slot, void* in, size_t 
   }
 }
 
-// ---- the trampoline: no exception crosses lws's frames
+// ---- the trampoline: nothing that is thrown crosses lws's frames
 
 template <auto handler, class Slot>
 int trampoline(lws* wsi, lws_callback_reasons reason, void* user, void* in, size_t len) noexcept {
   const Busy busy;
-  try {
-    return handler(wsi, reason, static_cast<Slot*>(user), in, len);
-  } catch (const std::exception& trouble) {
-    log::error("callback_failed", {{"reason", static_cast<int>(reason)}, {"why", trouble.what()}});
-    return reason == LWS_CALLBACK_PROTOCOL_INIT ? 0 : -1;
-  }
+  int result = reason == LWS_CALLBACK_PROTOCOL_INIT ? 0 : -1;  // if it throws: lws closes the connection
+  (void)contained("callback", [&] { result = handler(wsi, reason, static_cast<Slot*>(user), in, len); });
+  return result;
 }
 
 constexpr size_t kRxBytes = 1024;      // allocated for each ws connection
@@ -204,6 +210,7 @@ constexpr size_t kTxBytes = 40 << 10;  // more than one write of ours: what is a
 
 extern "C" int http_callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, size_t len) {
   if (reason == kHostAsks) return answer_host(static_cast<lws_vhost*>(user), static_cast<size_t*>(in), len == 1);
+  if (reason == kHostLogs) return take_log(static_cast<const HostLog*>(in));
   return trampoline<on_http, HttpSlot>(wsi, reason, user, in, len);
 }
 extern "C" int ws_callback(lws* wsi, lws_callback_reasons reason, void* user, void* in, size_t len) {
@@ -234,6 +241,19 @@ void take_over_dummy(lws_vhost* vhost) {
 }  // namespace jobcast::plugin
 
 extern "C" {
+
+void jobcast_log_sink(void (*sink)(int level, const char* line, void* user), void* user) {
+  static std::atomic<decltype(sink)> theirs;
+  theirs = sink;
+  if (!sink) return jobcast::log::set_sink(nullptr);
+  jobcast::log::set_sink([](void* of, jobcast::log::Level level,
+                            std::string_view line) { theirs.load()(static_cast<int>(level), std::string(line).c_str(), of); },
+                         user);
+}
+
+void jobcast_log_threshold(int level) {
+  jobcast::log::set_level(static_cast<jobcast::log::Level>(std::clamp<int>(level, JOBCAST_LOG_ERROR, JOBCAST_LOG_DEBUG)));
+}
 
 const struct lws_protocols* jobcast_lws_protocols(void) { return jobcast::plugin::kProtocols; }
 

@@ -20,6 +20,7 @@ const char* name(CloseReason reason) {
     case CloseReason::expired: return "expired";
     case CloseReason::slow: return "slow";
     case CloseReason::rate: return "rate";
+    case CloseReason::internal: return "internal";
   }
   return "";
 }
@@ -31,6 +32,7 @@ uint16_t ws_close_code(CloseReason reason) {
     case CloseReason::expired: return 4401;
     case CloseReason::slow: return 4508;
     case CloseReason::rate: return 4529;
+    case CloseReason::internal: return 1011;
   }
   return 1011;
 }
@@ -83,12 +85,12 @@ void Session::leave() {
 void Session::close(CloseReason reason) {
   if (closing_) return;
   closing_ = true;
-  leave();
   hub_.schedule(*this, kNever);
   hub_.stats_.closed_slow += reason == CloseReason::slow;
   hub_.stats_.closed_rate += reason == CloseReason::rate;
   hub_.stats_.closed_auth_timeout += reason == CloseReason::auth_timeout;
   transport_.close_session(reason);
+  leave();
 }
 
 Subscription* Session::subscription_to(const Topic& topic) const {

@@ -34,6 +34,7 @@ enum class CloseReason : uint8_t {
   expired,       // an SSE stream's token has ended: come back with another
   slow,          // asked for more than it read
   rate,          // kept sending above the rate
+  internal,      // something broke in the server: reconnect
 };
 [[nodiscard]] const char* name(CloseReason reason);        // for logs and the close frame's text
 [[nodiscard]] uint16_t ws_close_code(CloseReason reason);  // 1001, 4401, …

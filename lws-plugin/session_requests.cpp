@@ -40,11 +40,13 @@ void Reply::done(std::string_view job, bool created) {
   const auto target = std::move(target_);
   Session* session = target ? take(*target) : nullptr;
   if (!session) return;
-  std::string data = "{\"job\":";
-  data += job;
-  if (target->request == Request::submit_job) data += created ? ",\"created\":true" : ",\"created\":false";
-  data += '}';
-  session->answer(target->request == Request::submit_job ? "submitted" : "cancel_accepted", data, target->id);
+  session->hub_.guarded(*session, "reply", [&] {
+    std::string data = "{\"job\":";
+    data += job;
+    if (target->request == Request::submit_job) data += created ? ",\"created\":true" : ",\"created\":false";
+    data += '}';
+    session->answer(target->request == Request::submit_job ? "submitted" : "cancel_accepted", data, target->id);
+  });
 }
 
 void Reply::failed(const Error& error) {
@@ -52,8 +54,10 @@ void Reply::failed(const Error& error) {
   Session* session = target ? take(*target) : nullptr;
   if (!session) return;
   const bool absent = error.code == Errc::not_found && !target->job_id.empty();
-  session->refuse(target->request, target->id, error_code(error), absent ? kNoSuchJob : error.detail, absent ? "" : error.field,
-                  target->job_id);
+  session->hub_.guarded(*session, "reply", [&] {
+    session->refuse(target->request, target->id, error_code(error), absent ? kNoSuchJob : error.detail, absent ? "" : error.field,
+                    target->job_id);
+  });
 }
 
 Reply Session::reply_to(const Message& message) {

@@ -5,11 +5,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <utility>
 
-#include "base/log.h"
+#include "lws-plugin/contained.h"
 
 namespace jobcast::plugin {
 
@@ -59,11 +58,7 @@ class Timer {
     if (Busy::now()) return lws_sul_schedule(node->context, 0, sul, fire, 1);
     const Busy busy;
     node->armed = false;
-    try {
-      node->due();
-    } catch (const std::exception& trouble) {
-      log::error("timer_failed", {{"why", trouble.what()}});
-    }
+    (void)contained("timer", node->due);
   }
 
   Node node_;

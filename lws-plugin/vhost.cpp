@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/json_slice.h"
 #include "base/log.h"
+#include "lws-plugin/contained.h"
 #include "lws-plugin/exchange.h"
 #include "lws-plugin/lws_version.h"
 #include "lws-plugin/ws.h"
@@ -103,7 +104,7 @@ Vhost* Vhost::of(lws_vhost* vhost) {
 
 std::string Vhost::metrics() const {
   return connections.stats().text() + hub.stats().text() + counters.text() + (auth_ ? auth_->stats().text() : "") + engine.stats().text() +
-         "# EOF\n";
+         faults().text() + "# EOF\n";
 }
 
 // ---- who asks
@@ -177,6 +178,7 @@ void Vhost::release(Exchange& exchange) {
 // stream has no meaning, and unread it would make lws spin whenever the stream writes.
 void Vhost::look_after_held() {
   if (held_.empty()) return;
+  held_timer_.after_us(context_, kHeldLookUs);
   const std::vector<Exchange*> held(held_.begin(), held_.end());
   std::vector<pollfd> fds;
   fds.reserve(held.size());
@@ -190,11 +192,10 @@ void Vhost::look_after_held() {
       ++counters.holders_gone;
       release(*held[i]);
       held[i]->kill();
-    } else if (held[i]->holder()) {
-      held[i]->holder()->on_look(now);
+    } else if (held[i]->holder() && !contained("holder", [&] { held[i]->holder()->on_look(now); })) {
+      held[i]->kill();
     }
   }
-  held_timer_.after_us(context_, kHeldLookUs);
 }
 
 void Vhost::opened(WsConnection& connection) {
@@ -210,9 +211,10 @@ void Vhost::closed(WsConnection& connection) { sockets_.erase(&connection); }
 
 void Vhost::look_after_sockets() {
   if (sockets_.empty()) return;
-  const Time now = jobcast::now();
-  for (WsConnection* connection : sockets_) connection->look(now);
   sockets_timer_.after_us(context_, sockets_look_us());
+  const Time now = jobcast::now();
+  for (WsConnection* connection : sockets_)
+    if (!contained("look", [&] { connection->look(now); })) connection->kill();
 }
 
 void Vhost::shutdown() {
@@ -223,11 +225,9 @@ void Vhost::shutdown() {
 
 // lwsws answers SIGHUP with a new child and drops the listening sockets of the old one, which then lives on for ever.
 void Vhost::look_after_reload() {
-  if (!lws_context_is_deprecated(context_)) return reload_timer_.after_us(context_, kReloadLookUs);
-  if (!leaving_) {
-    shutdown();
-    return reload_timer_.after_us(context_, kReloadLookUs);
-  }
+  reload_timer_.after_us(context_, kReloadLookUs);
+  if (!lws_context_is_deprecated(context_)) return;
+  if (!leaving_) return shutdown();
   log::notice("superseded", {{"open", open_count()}});
   raise(SIGINT);  // lwsws's clean end of a child
 }
@@ -267,7 +267,7 @@ void Vhost::fetch(std::string_view user, const JobId& job) {
 }
 
 void Vhost::on_event(const Event& event) {
-  hub.publish(event, now());
+  if (!contained("event", [&] { hub.publish(event, now()); })) hub.fail_followers(event.job);
   newest_rev_ = std::max(newest_rev_, event.rev);
   if (owner_revs_.size() >= kOwnersMax) {
     owner_revs_.clear();

@@ -103,6 +103,7 @@ int WsConnection::on_established() {
   read_bytes_ = bytes_read(lws_get_socket_fd(wsi_));
   vhost_.opened(*this);
   session_ = &vhost_.hub.open(*this, now);
+  if (log::enabled(log::Level::info)) log::info("ws_opened", {{"session", session_->id()}});
   if (!credential_.empty())
     session_->on_message(R"({"event":"authenticate","data":{"token":")" + std::exchange(credential_, {}) + "\"}}", now);
   lws_callback_on_writable(wsi_);
@@ -188,6 +189,7 @@ int WsConnection::on_writable() {
 
 void WsConnection::close_with(uint16_t code, const char* why) {
   if (close_code_) return;
+  if (session_ && log::enabled(log::Level::info)) log::info("ws_closing", {{"session", session_->id()}, {"code", code}, {"why", why}});
   close_code_ = code;
   close_why_ = why;
   lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, kCloseTimeoutS);  // for one that does not read, or does not answer
@@ -214,7 +216,7 @@ void WsConnection::look(const Time& now) {
   const int64_t interval_ms = int64_t{vhost_.options.ping_interval_s} * 1000;
   if (silent_ms >= interval_ms + int64_t{vhost_.options.ping_timeout_s} * 1000) {
     ++vhost_.counters.ws_silent;
-    lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+    kill();
   } else if (silent_ms >= interval_ms && !pinged_ && !ping_due_) {
     ping_due_ = true;
     lws_callback_on_writable(wsi_);

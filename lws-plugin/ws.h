@@ -27,6 +27,7 @@ class WsConnection final : public Transport {
   // Pings whoever is silent, drops whoever stays so, and whoever floods with frames that lws keeps to itself. Once for all connections
   // every few seconds.
   void look(const Time& now);
+  void kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC); }
 
   // Transport
   [[nodiscard]] std::string_view address() const override { return address_; }

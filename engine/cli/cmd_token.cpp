@@ -1,6 +1,7 @@
 // token: a JWT for a user, for a demo's host or one's own.
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/secret.h"
 #include "engine/cli/demo_files.h"
 #include "engine/cli/output.h"
 #include "engine/cli/token.h"
@@ -16,9 +17,10 @@ Exit run(const Invocation& invocation) {
   const auto seconds = invocation.integer("expires-in", 3600, 1, 10LL * 366 * 24 * 3600);
   if (!seconds) return complain(invocation, seconds.error());
   const std::string path = invocation.has("key") ? invocation.get("key") : DemoFiles{invocation.get("state-dir")}.key();
-  auto key = read_file(path, 64 * 1024);
+  auto key = read_secret_file(path, 64 * 1024);
   if (!key) {
-    std::string remedy = invocation.has("key") ? "" : ": is this the state directory of a `jobcast demo`?";
+    std::string remedy =
+        invocation.has("key") || key.error().code == Errc::invalid ? "" : ": is this the state directory of a `jobcast demo`?";
     return complain(invocation, {Errc::invalid, key.error().detail + remedy, "key"});
   }
   const TokenRequest request{.user = invocation.get("user"),

@@ -28,6 +28,16 @@ void jobcast_lws_shutdown(struct lws_vhost* vhost);
 /* Connections, streams and held polls of this vhost that are open. */
 size_t jobcast_lws_open(struct lws_vhost* vhost);
 
+/* Where the lines of the log go: those of everything of jobcast that is linked into this program. `line` is "event=… key=value …",
+ * terminated by NUL, without a newline, and valid during the call; `level` is one of jobcast_log_level. NULL: standard error, which
+ * they go to anyway, with time and level before each. Any thread may call the sink, and it must not call back into jobcast.
+ * Set it before the context is created. */
+enum jobcast_log_level { JOBCAST_LOG_ERROR = 0, JOBCAST_LOG_WARNING, JOBCAST_LOG_NOTICE, JOBCAST_LOG_INFO, JOBCAST_LOG_DEBUG };
+void jobcast_log_sink(void (*sink)(int level, const char* line, void* user), void* user);
+
+/* Lines above this level are dropped; JOBCAST_LOG_NOTICE by default. What is no level is taken for the nearest one. */
+void jobcast_log_threshold(int level);
+
 #ifdef __cplusplus
 }
 #endif

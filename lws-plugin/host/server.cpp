@@ -12,6 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/secret.h"
+#include "lws-plugin/contained.h"
 #include "lws-plugin/limits.h"
 #include "lws-plugin/lws_version.h"
 #include "lws-plugin/plugin.h"
@@ -53,7 +55,7 @@ std::string beside_this_program() {
 }
 
 // Clients can make lws say things, so it may not say them without end.
-void log_of_lws(int level, const char* line) {
+void log_line_of_lws(int level, const char* line) {
   static plugin::Rate rate(10, 50);
   static uint64_t unsaid = 0;
   if (!rate.take(now().mono_ns)) {
@@ -67,6 +69,18 @@ void log_of_lws(int level, const char* line) {
     log::warning("lws", {{"says", text}});
   else
     log::info("lws", {{"says", text}});
+}
+
+void log_of_lws(int level, const char* line) {
+  (void)plugin::contained("log", [=] { log_line_of_lws(level, line); });
+}
+
+// The plugin has a copy of base/log of its own: -v is for it as well, and its lines go where this host's go.
+void hand_over_log(const lws_protocols& jobcast) {
+  plugin::HostLog log{static_cast<int>(log::level()), [](int level, const char* line, size_t bytes) {
+                        log::forward(static_cast<log::Level>(level), {line, bytes});
+                      }};
+  jobcast.callback(nullptr, plugin::kHostLogs, nullptr, &log, 0);
 }
 
 const lws_protocols kDummy = {"http-only", lws_callback_http_dummy, 0, 0, 0, nullptr, 0};
@@ -159,11 +173,26 @@ Result<void> Server::load_plugins() {
       return {Errc::not_found, "protocol " + name + ": no libprotocol_" + name + ".so that this libwebsockets can load in" + places,
               "plugin-dir"};
     }
+    const auto* loaded = reinterpret_cast<const lws_plugin_protocol_t*>(plugins_->hdr);
+    if (name == "jobcast") hand_over_log(loaded->protocols[0]);
+  }
+  return {};
+}
+
+// lws and OpenSSL read these files themselves.
+static Result<void> check_secrets(const VhostConfig& config) {
+  std::vector<std::pair<std::string, std::string>> secrets{{"host-ssl-key", config.ssl_key}};
+  for (const Mount& mount : config.mounts) secrets.emplace_back("basic-auth", mount.basic_auth);
+  for (const auto& [field, path] : secrets) {
+    if (path.empty()) continue;
+    if (auto guarded = check_guarded(path, Guarded::from_reading); !guarded)
+      return {guarded.error().code, "vhost " + config.name + ", " + field + ": " + guarded.error().detail, field};
   }
   return {};
 }
 
 Result<void> Server::add_vhost(const VhostConfig& config) {
+  if (auto checked = check_secrets(config); !checked) return checked;
   VhostParts& parts = parts_.emplace_back();
   parts.config = config;
   lws_context_creation_info info{};
@@ -255,7 +284,7 @@ int Server::on_own_protocol(lws*, lws_callback_reasons reason, void*, void*, siz
       if (++server.initialised_ == server.config_.vhosts.size()) server.ready_timer_->after_us(server.context_, 0);
       return 0;
     case LWS_CALLBACK_EVENT_WAIT_CANCELLED:  // once for each vhost
-      if (stop_asked && server.give_up_ms_ == 0) server.end();
+      if (stop_asked && server.give_up_ms_ == 0) (void)plugin::contained("end", [&] { server.end(); });
       // Makes libuv's loop return; the rest of it follows outside. Only here: in a timer, lws 4.3 and later would put it off for ever.
       if (server.ended_ && server.config_.loop == "libuv" && !std::exchange(server.destroyed_, true)) lws_context_destroy(server.context_);
       return 0;

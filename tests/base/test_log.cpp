@@ -20,7 +20,7 @@ namespace log = jobcast::log;
 std::mutex lock;
 std::vector<std::pair<log::Level, std::string>> lines;
 
-void keep(log::Level level, std::string_view line) {
+void keep(void*, log::Level level, std::string_view line) {
   const std::lock_guard held(lock);
   lines.emplace_back(level, line);
 }

@@ -1,5 +1,5 @@
 """Streams and long polls whose client leaves, half-leaves or chatters; and a host that is stopped, overtaken or short of descriptors."""
-import json, os, signal, socket, struct, subprocess, time, unittest
+import json, os, signal, socket, struct, subprocess, tempfile, time, unittest
 from support import LIB, LWS_VERSION, LWSWS, OTHER_LWS, Host, Ws, in_order, open_ws, read_all, until
 
 
@@ -225,6 +225,26 @@ class Process(unittest.TestCase):
             host.parent.send_signal(signal.SIGTERM)
             self.assertEqual(ws.closed_with(), 1001)
         host.stop()
+
+    def test_verbose_reaches_the_plugins_log(self):
+        for arguments, said in (((), False), (("-v",), True)):
+            host = Host(plain=True, arguments=arguments)
+            with Ws(host) as ws:
+                session = ws.next("connected")["data"]["session"]
+            log = host.stop()
+            self.assertIn("event=vhost_ready", log)
+            if not LWSWS:
+                self.assertEqual(f"event=ws_opened session={session}" in log, said, log)
+
+    def test_key_that_strangers_can_read_is_refused(self):
+        with tempfile.TemporaryDirectory() as dir:
+            path = os.path.join(dir, "key")
+            with open(path, "w") as file:
+                file.write("x" * 32)
+            os.chmod(path, 0o644)
+            host = Host({"key": "HS256:" + path}, plain=True)
+            self.assertEqual(host.get("/jobcast/v1/jobs")[0], 503)
+            self.assertIn("chmod o-rwx " + path, host.stop())
 
     def test_option_that_makes_no_sense_is_named_and_the_vhost_answers_503(self):
         for options, word in (({"colour": "red"}, "colour"), ({"body-bytes": "many"}, "body-bytes"), ({"key": "HS256:/nonexistent"}, "key"), ({"origin": "app.example"}, "origin")):

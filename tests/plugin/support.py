@@ -97,6 +97,7 @@ class Host:
         self.dir = tempfile.mkdtemp(prefix="jobcast-test-")
         self.key = os.urandom(32).hex().encode()  # raw bytes might end in a newline, which is no part of a key
         with open(os.path.join(self.dir, "key"), "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
             file.write(self.key)
         os.mkdir(os.path.join(self.dir, "site"))
         with open(os.path.join(self.dir, "site/index.html"), "w") as file:

@@ -386,6 +386,18 @@ void weak_and_mistaken_keys_are_refused_at_start(void** state) {
     assert_true(!why_not({source}).empty());
 }
 
+void key_that_strangers_can_read_is_refused(void** state) {
+  Room& r = room_of(state);
+  constexpr auto kOpen = std::filesystem::perms{0644}, kWritable = std::filesystem::perms{0666};
+  assert_contains(why_not({"HS256:" + r.files.write("open", kSecret, kOpen)}), "chmod o-rwx");
+  const std::string oct = R"({"keys":[{"kty":"oct","k":")" + base64url(kSecret) + "\"}]}";
+  assert_contains(why_not({"jwks:" + r.files.write("oct.json", oct, kOpen)}), "chmod o-rwx");
+  // A public key may be read by everybody, but not replaced.
+  r.use({"RS256:" + r.files.write("r.pem", pem(r.rsa.get()), kOpen)});
+  assert_contains(why_not({"RS256:" + r.files.write("r.pem", pem(r.rsa.get()), kWritable)}), "chmod o-w");
+  assert_contains(why_not({"jwks:" + r.files.write("r.json", R"({"keys":[]})", kWritable)}), "chmod o-w");
+}
+
 void two_keys_with_one_name_are_refused(void** state) {
   Room& r = room_of(state);
   const std::string secret = r.files.write("s", kSecret), other = r.files.write("t", std::string(32, 't')),
@@ -447,7 +459,7 @@ std::string g_logged;
 
 void changed_keys_are_taken_up_without_a_restart(void** state) {
   Room& r = room_of(state);
-  log::set_sink([](log::Level, std::string_view line) { g_logged += line; });
+  log::set_sink([](void*, log::Level, std::string_view line) { g_logged += line; });
   g_logged.clear();
   const std::string path = r.files.write("s", kSecret), next(32, 'n');
   r.use({"HS256:" + path});
@@ -542,6 +554,7 @@ int main() {
       ROOM(keys_inside_the_token_are_not_looked_at),
       ROOM(the_kid_picks_the_key_and_a_wrong_one_is_refused),
       ROOM(weak_and_mistaken_keys_are_refused_at_start),
+      ROOM(key_that_strangers_can_read_is_refused),
       ROOM(two_keys_with_one_name_are_refused),
       cmocka_unit_test(a_number_sign_in_a_directorys_name_starts_no_kid),
       ROOM(a_secret_files_newline_is_not_part_of_the_secret),

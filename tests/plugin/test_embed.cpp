@@ -87,7 +87,35 @@ static void plugin_serves_inside_a_program_of_its_own(void**) {
   unlink(key_path);
 }
 
+static void c_program_gets_the_logs_lines(void**) {
+  std::string lines;
+  jobcast_log_sink([](int level, const char* line,
+                      void* user) { static_cast<std::string*>(user)->append(std::to_string(level)).append(" ").append(line).append("\n"); },
+                   &lines);
+  const lws_protocol_vhost_options pvo{nullptr, nullptr, "jobcast", ""};  // no key: an error
+  lws_context_creation_info info{};
+  info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+  info.protocols = jobcast_lws_protocols();
+  info.pvo = &pvo;
+  lws_set_log_level(0, nullptr);
+  const auto start_and_end = [&info] {
+    lws_context* context = lws_create_context(&info);
+    assert_non_null(context);
+    lws_service(context, 0);
+    lws_context_destroy(context);
+  };
+  start_and_end();
+  assert_int_equal(lines.find("0 event=vhost_disabled"), 0);
+  assert_int_equal(lines.back(), '\n');
+  jobcast_log_threshold(-1);  // no level: the nearest one, errors
+  lines.clear();
+  start_and_end();
+  assert_int_equal(lines.find("0 event=vhost_disabled"), 0);
+  jobcast_log_threshold(JOBCAST_LOG_NOTICE);
+  jobcast_log_sink(nullptr, nullptr);
+}
+
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(plugin_serves_inside_a_program_of_its_own)};
+  const CMUnitTest tests[] = {cmocka_unit_test(plugin_serves_inside_a_program_of_its_own), cmocka_unit_test(c_program_gets_the_logs_lines)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

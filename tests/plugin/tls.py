@@ -53,6 +53,15 @@ class Tls(unittest.TestCase):
                 connection.sendall(self.head("GET", "/jobcast/v1/queues"))
                 self.assertTrue(connection.recv(65536).startswith(b"HTTP/1.1 200"))
 
+    def test_private_key_that_strangers_can_read_is_refused(self):
+        with tempfile.TemporaryDirectory() as dir:
+            path = os.path.join(dir, "key.pem")
+            with open(path, "w") as file:
+                file.write("irrelevant")
+            os.chmod(path, 0o644)
+            with self.assertRaisesRegex(AssertionError, "host-ssl-key: .*chmod o-rwx"):
+                Host(plain=True, global_options={"init-ssl": "yes"}, vhost={"host-ssl-key": path, "host-ssl-cert": path})
+
     def test_page_and_then_a_submit_on_one_connection(self):
         body = b'{"kind":"puppet"}'
         with self.host.connect() as connection:

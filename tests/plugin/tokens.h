@@ -115,11 +115,12 @@ struct Files {
     dir = ::mkdtemp(name.data());
   }
   ~Files() { std::filesystem::remove_all(dir); }
-  std::string write(const std::string& name, const std::string& text) const {
+  std::string write(const std::string& name, const std::string& text, std::filesystem::perms mode = std::filesystem::perms{0600}) const {
     const std::string path = dir + "/" + name;
     {
       std::ofstream(path + ".new", std::ios::binary) << text;
     }
+    std::filesystem::permissions(path + ".new", mode);
     std::filesystem::rename(path + ".new", path);
     return path;
   }
