@@ -98,10 +98,13 @@ static void c_program_gets_the_logs_lines(void**) {
   info.protocols = jobcast_lws_protocols();
   info.pvo = &pvo;
   lws_set_log_level(0, nullptr);
-  const auto start_and_end = [&info] {
+  const auto start_and_end = [&info, &lines] {
     lws_context* context = lws_create_context(&info);
     assert_non_null(context);
-    lws_service(context, 0);
+    for (int turn = 0; turn < 1000 && lines.empty(); ++turn) {
+      lws_cancel_service(context);
+      lws_service(context, 0);
+    }
     lws_context_destroy(context);
   };
   start_and_end();
