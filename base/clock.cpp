@@ -11,8 +11,17 @@ Time now() {
   timespec mono{}, wall{};
   clock_gettime(CLOCK_MONOTONIC, &mono);
   clock_gettime(CLOCK_REALTIME, &wall);
-  return {int64_t{mono.tv_sec} * 1'000'000'000 + mono.tv_nsec, int64_t{wall.tv_sec} * 1000 + wall.tv_nsec / 1'000'000};
+  const int64_t unix_ms = int64_t{wall.tv_sec} * 1000 + wall.tv_nsec / 1'000'000;
+  return {int64_t{mono.tv_sec} * 1'000'000'000 + mono.tv_nsec, unix_ms, unix_ms >= built_unix_ms()};
 }
+
+int64_t since_boot_ms() {
+  timespec boot{};
+  clock_gettime(CLOCK_BOOTTIME, &boot);
+  return int64_t{boot.tv_sec} * 1000 + boot.tv_nsec / 1'000'000;
+}
+
+int64_t built_unix_ms() { return int64_t{JOBCAST_BUILT_UNIX_S} * 1000; }
 
 std::string iso8601(int64_t unix_ms) {
   using namespace std::chrono;

@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <algorithm>
+
 namespace jobcast {
 
 size_t utf8_length(std::string_view text, size_t at) {
@@ -28,6 +30,20 @@ std::string to_utf8(std::string_view bytes, size_t bytes_max) {
     if (character.size() > bytes_max - out.size()) break;
     out += character;
     i += length > 0 ? length : 1;
+  }
+  return out;
+}
+
+std::string without_paths(std::string_view text) {
+  constexpr std::string_view kBefore = " \t\n\"'`(=:,;<[", kBehind = " \t\n\"'`),;>]";
+  std::string out;
+  for (size_t at = 0; at < text.size();) {
+    const bool begins = text[at] == '/' && (at == 0 || kBefore.find(text[at - 1]) != std::string_view::npos);
+    size_t end = begins ? std::min(text.find_first_of(kBehind, at), text.size()) : at + 1;
+    while (begins && end > at + 1 && (text[end - 1] == ':' || text[end - 1] == '.')) --end;  // the sentence's, not the path's
+    const bool path = begins && text.substr(at + 1, end - at - 1).find('/') != std::string_view::npos && text.substr(at, 2) != "//";
+    out += path ? std::string_view("a file of the server") : text.substr(at, end - at);
+    at = end;
   }
   return out;
 }

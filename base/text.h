@@ -13,6 +13,10 @@ namespace jobcast {
 // `bytes` with each byte that belongs to no character replaced by U+FFFD, cut at a character's end to at most `bytes_max`.
 [[nodiscard]] std::string to_utf8(std::string_view bytes, size_t bytes_max = std::string_view::npos);
 
+// `text` with every absolute path of at least two parts ("/var/lib/jobcast/jobs.db") replaced by "a file of the server": for errors that
+// are shown to strangers.
+[[nodiscard]] std::string without_paths(std::string_view text);
+
 // For quoting in an error what a stranger wrote: to_utf8() in one line, '?' for control characters, "..." where it was cut.
 [[nodiscard]] std::string printable(std::string_view bytes, size_t bytes_max = 64);
 

@@ -234,7 +234,11 @@ void AttemptProcess::finish() {
     around_.observer.on_cancel_acknowledged(attempt_.job, attempt_.fence);
 
   Ending ending;
-  ending.spawn_fault = spawn_fault(process_.gate, kind_.argv[0], kind_.working_dir);
+  ending.spawn_fault = spawn_fault(process_.gate);
+  if (ending.spawn_fault)  // the job's owner is told without the paths
+    log::warning(
+        "spawn_failed",
+        {{"job", attempt_.job.text()}, {"program", kind_.argv[0]}, {"working_dir", kind_.working_dir}, {"why", ending.spawn_fault->text}});
   (info.si_code == CLD_EXITED ? ending.exit_code : ending.signal) = info.si_status;
   ending.rung = ladder_.rung();
   ending.asked_because = ladder_.reason();

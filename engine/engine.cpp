@@ -19,6 +19,7 @@ constexpr int64_t kRefreshWaitingMs = 1000;
 constexpr size_t kRefreshMax = 32;  // places at the head of each queue that are kept current
 constexpr size_t kDueMax = 256;     // a turn
 constexpr int64_t kRetainSoonMs = 60'000, kRetainIdleMs = 3'600'000;
+constexpr int64_t kClockSetMs = 3'600'000;  // a clock that is corrected by less makes no age wrong that matters
 constexpr int64_t kDueTimerMsMax = 60'000;  // the wall clock may be set meanwhile
 
 }  // namespace
@@ -316,11 +317,19 @@ void Engine::set_retain_timer(int64_t delay_ms) {
   retain_timer_ = loop_.after_ms(delay_ms, [this] { retain(); });
 }
 
+// Whether the wall clock was set since the last call: it went on by another amount than the time that passed.
+bool Engine::clock_was_set() {
+  const int64_t ahead_ms = loop_.now().unix_ms - since_boot_ms();
+  const int64_t leap_ms = ahead_ms - clock_ahead_ms_.value_or(ahead_ms);
+  clock_ahead_ms_ = ahead_ms;
+  return std::abs(leap_ms) > kClockSetMs;
+}
+
 void Engine::retain() {
   retain_timer_ = 0;
   if (stopping_) return;
   malloc_trim(0);  // what a burst of jobs took goes back to the system
-  store_.retain(config_.retain_count, loop_.now().unix_ms - config_.retain_ms, [this](Result<std::vector<JobId>> deleted) {
+  store_.retain({config_.retain_count, config_.retain_ms, loop_.now(), clock_was_set()}, [this](Result<std::vector<JobId>> deleted) {
     if (!deleted) {
       log::error("retention_failed", {{"error", deleted.error().detail}});
       return set_retain_timer(kRetainSoonMs);

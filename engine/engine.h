@@ -140,6 +140,7 @@ class Engine final : public LauncherObserver {
   void refresh_waiting();
   void store_progress();
   void retain();
+  [[nodiscard]] bool clock_was_set();
   void set_retain_timer(int64_t delay_ms);
   void count_boot();
 
@@ -191,6 +192,7 @@ class Engine final : public LauncherObserver {
   std::optional<int64_t> due_ms_;
   Loop::TimerId due_timer_ = 0, progress_timer_ = 0, waiting_timer_ = 0, retain_timer_ = 0, stop_timer_ = 0, hold_timer_ = 0;
   int64_t retain_at_ns_ = 0;
+  std::optional<int64_t> clock_ahead_ms_;  // the wall clock, less the time since the machine's start, when clock_was_set() last looked
   Totals totals_;
 };
 

@@ -217,20 +217,20 @@ bool is_lack(int error) {
   }
 }
 
-std::optional<SpawnFault> spawn_fault(const Fd& gate, const std::string& program, const std::string& working_dir) {
+std::optional<SpawnFault> spawn_fault(const Fd& gate) {
   Fault fault{};
   if (::recv(gate.get(), &fault, sizeof fault, MSG_DONTWAIT) != static_cast<ssize_t>(sizeof fault)) return std::nullopt;
   const std::string why = std::string(": ") + std::strerror(fault.error) + " (errno " + std::to_string(fault.error) + ")";
   const bool lack = is_lack(fault.error);
   switch (fault.stage) {
-    case Stage::engine_gone: return SpawnFault{"the engine ended before " + program + " began", false};
-    case Stage::descriptors: return SpawnFault{"cannot pass descriptors to " + program + why, lack};
-    case Stage::limits: return SpawnFault{"cannot set the resource limits of " + program + why, lack};
-    case Stage::working_dir: return SpawnFault{"cannot enter working_dir " + working_dir + why, lack};
-    case Stage::privileges: return SpawnFault{"cannot drop privileges of " + program + why, lack};
-    case Stage::exec: return SpawnFault{"cannot execute " + program + why, lack};
+    case Stage::engine_gone: return SpawnFault{"the engine ended before the program began", false};
+    case Stage::descriptors: return SpawnFault{"cannot pass descriptors to the program" + why, lack};
+    case Stage::limits: return SpawnFault{"cannot set the resource limits of the program" + why, lack};
+    case Stage::working_dir: return SpawnFault{"cannot enter the kind's working_dir" + why, lack};
+    case Stage::privileges: return SpawnFault{"cannot drop the privileges of the program" + why, lack};
+    case Stage::exec: return SpawnFault{"cannot execute the kind's program" + why, lack};
   }
-  return SpawnFault{"cannot start " + program + why, lack};
+  return SpawnFault{"cannot start the program" + why, lack};
 }
 
 }  // namespace jobcast::engine

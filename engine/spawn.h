@@ -50,6 +50,6 @@ struct SpawnFault {
 };
 
 // Says why the program could not be started, once its process has ended; nullopt when it was started.
-[[nodiscard]] std::optional<SpawnFault> spawn_fault(const Fd& gate, const std::string& program, const std::string& working_dir);
+[[nodiscard]] std::optional<SpawnFault> spawn_fault(const Fd& gate);
 
 }  // namespace jobcast::engine

@@ -214,8 +214,8 @@ void Store::list(ListFilter filter, std::function<void(Result<std::vector<Job>>)
   impl_->ask<std::vector<Job>>([filter = std::move(filter)](Database& database) { return database.list(filter); }, std::move(done));
 }
 
-void Store::retain(int64_t count_max, int64_t finished_before_ms, std::function<void(Result<std::vector<JobId>>)> done) {
-  impl_->post<std::vector<JobId>>([=](Database& database) { return database.retain(count_max, finished_before_ms); }, std::move(done));
+void Store::retain(const Retention& retention, std::function<void(Result<std::vector<JobId>>)> done) {
+  impl_->post<std::vector<JobId>>([=](Database& database) { return database.retain(retention); }, std::move(done));
 }
 
 void Store::count(std::function<void(Result<std::array<int64_t, 8>>)> done) {

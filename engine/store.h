@@ -69,7 +69,15 @@ class Store {
   // Newest first, without args.
   void list(ListFilter filter, std::function<void(Result<std::vector<Job>>)> done);
   // Deletes terminal jobs beyond the count and age; answers their ids (at most 1000 a call), so that their logs go too.
-  void retain(int64_t count_max, int64_t finished_before_ms, std::function<void(Result<std::vector<JobId>>)> done);
+  //
+  // An age is a difference of two readings of the wall clock, and means nothing when that was set in between. So ages count from the
+  // last time that it was set: until `age_max_ms` after that, none is over age, and beyond the count those go first that changed first.
+  struct Retention {
+    int64_t count_max = 0, age_max_ms = 0;
+    Time now;
+    bool clock_was_set = false;  // since the last call: it jumped
+  };
+  void retain(const Retention& retention, std::function<void(Result<std::vector<JobId>>)> done);
 
   // How many jobs are kept in each state, by the number of the state.
   void count(std::function<void(Result<std::array<int64_t, 8>>)> done);

@@ -49,6 +49,9 @@ enum class Database::Sql : uint8_t {
   count,
   count_finished,
   oldest_finished,
+  first_finished,
+  clock_set,
+  set_clock_set,
   drop_job,
   drop_args,
   drop_result,
@@ -82,6 +85,11 @@ Result<void> Database::prepare() {
       Entry{Sql::count, "SELECT state, count(*) FROM jobs GROUP BY state"},
       Entry{Sql::count_finished, "SELECT count(*), count(*) FILTER (WHERE finished_ms < ?) FROM jobs WHERE state >= 5"},
       Entry{Sql::oldest_finished, "SELECT id FROM jobs WHERE state >= 5 ORDER BY finished_ms LIMIT ?"},
+      Entry{Sql::first_finished, "SELECT id FROM jobs WHERE state >= 5 ORDER BY rev LIMIT ?"},
+      Entry{Sql::clock_set,
+            "SELECT coalesce((SELECT value FROM counters WHERE name = 'clock_set'), 0), "
+            "EXISTS (SELECT 1 FROM jobs WHERE state >= 5 AND finished_ms < ?)"},
+      Entry{Sql::set_clock_set, "INSERT INTO counters VALUES ('clock_set', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"},
       Entry{Sql::drop_job, "DELETE FROM jobs WHERE id = ?"},
       Entry{Sql::drop_args, "DELETE FROM args WHERE job = ?"},
       Entry{Sql::drop_result, "DELETE FROM results WHERE job = ?"},
@@ -367,14 +375,38 @@ Result<std::vector<Job>> Database::list(const ListFilter& filter) {
   return jobs(run);
 }
 
-Result<std::vector<JobId>> Database::retain(int64_t count_max, int64_t finished_before_ms) {
+// Jobs that finished before this are over age; nullopt: ages cannot be told yet. The counter `clock_set` holds since when they can:
+// 0 always could, kClockUnset while the clock is not set.
+Result<std::optional<int64_t>> Database::over_age_before(const Store::Retention& retention) {
+  constexpr int64_t kClockUnset = -1;
+  int64_t since = 0, of_unset_clock = 0;
+  Run read(*this, Sql::clock_set);
+  read << built_unix_ms();
+  if (!read.row()) return fail(read.code());
+  read >> since >> of_unset_clock;
+  int64_t fresh = since;
+  if (!retention.now.wall_set)
+    fresh = kClockUnset;
+  else if (since == kClockUnset || retention.clock_was_set || (since == 0 && of_unset_clock > 0))
+    fresh = retention.now.unix_ms;
+  if (fresh != since) {
+    Run write(*this, Sql::set_clock_set);
+    if (auto done = complete(write << fresh); !done) return done.error();
+  }
+  if (fresh == kClockUnset || (fresh > 0 && retention.now.unix_ms - fresh < retention.age_max_ms)) return std::optional<int64_t>();
+  return std::optional(retention.now.unix_ms - retention.age_max_ms);
+}
+
+Result<std::vector<JobId>> Database::retain(const Store::Retention& retention) {
+  const auto before = over_age_before(retention);
+  if (!before) return before.error();
   int64_t count = 0, expired = 0;
   Run counts(*this, Sql::count_finished);
-  counts << finished_before_ms;
+  counts << before->value_or(INT64_MIN);
   if (!counts.row()) return fail(counts.code());
   counts >> count >> expired;
-  Run oldest(*this, Sql::oldest_finished);
-  auto out = ids(oldest << std::clamp<int64_t>(std::max(count - count_max, expired), 0, kRetainMax));
+  Run oldest(*this, *before ? Sql::oldest_finished : Sql::first_finished);
+  auto out = ids(oldest << std::clamp<int64_t>(std::max(count - retention.count_max, expired), 0, kRetainMax));
   if (!out) return out;
   for (const JobId& id : *out)
     for (const Sql drop : {Sql::drop_job, Sql::drop_args, Sql::drop_result}) {

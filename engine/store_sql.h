@@ -34,7 +34,7 @@ class Database {
   [[nodiscard]] Result<void> update_progress(const Job& job);
   [[nodiscard]] Result<Job> get(const JobId& id);
   [[nodiscard]] Result<std::vector<Job>> list(const ListFilter& filter);
-  [[nodiscard]] Result<std::vector<JobId>> retain(int64_t count_max, int64_t finished_before_ms);
+  [[nodiscard]] Result<std::vector<JobId>> retain(const Store::Retention& retention);
 
   [[nodiscard]] Result<std::array<int64_t, 8>> count();
   [[nodiscard]] Result<uint32_t> count_boot();
@@ -56,6 +56,7 @@ class Database {
   [[nodiscard]] Result<void> complete(Run& run);                  // runs it to its end
   [[nodiscard]] Result<std::vector<Job>> jobs(Run& run);
   [[nodiscard]] Result<std::vector<JobId>> ids(Run& run);
+  [[nodiscard]] Result<std::optional<int64_t>> over_age_before(const Store::Retention& retention);
 
   const std::string path_;
   Handle<sqlite3, sqlite3_close_v2> connection_;

@@ -5,6 +5,7 @@
 #include <openssl/sha.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <compare>
@@ -89,6 +90,11 @@ jwt_alg_t libjwt_alg(Alg alg) {
   return JWT_ALG_INVAL;
 }
 
+Identity begun(Identity who, const Time& now) {
+  who.begin(now);
+  return who;
+}
+
 bool signed_with(const Key& key, std::string_view token) {
   jwt_t* decoded = nullptr;
   const int failed = jwt_decode(&decoded, std::string(token).c_str(), reinterpret_cast<const unsigned char*>(key.bytes.data()),
@@ -106,6 +112,8 @@ struct Auth::Impl {
   std::vector<Stamp> stamps;
   std::vector<Key> keys;
   Remembered remembered, forgeries;
+  std::vector<uint64_t> withdrawn;
+  uint64_t last_id = 0;
   int64_t looked_ns = 0;
   Stats stats;
 
@@ -120,11 +128,23 @@ struct Auth::Impl {
     auto loaded = load_keys(sources);
     stamps = std::move(seen);
     if (!loaded) return loaded.error();
-    keys = std::move(loaded).value();
+    take(std::move(loaded).value());
     stats.keys = keys.size();
     remembered.clear();
     forgeries.clear();
     return {};
+  }
+
+  // Numbers the new keys; those of the old ones that are no longer there are withdrawn.
+  void take(std::vector<Key> fresh) {
+    std::vector<Key> old = std::exchange(keys, std::move(fresh));
+    for (Key& key : keys) {
+      const auto same =
+          std::ranges::find_if(old, [&](const Key& one) { return one.alg == key.alg && one.kid == key.kid && one.bytes == key.bytes; });
+      key.id = same == old.end() ? ++last_id : same->id;
+    }
+    for (const Key& key : old)
+      if (std::ranges::find(keys, key.id, &Key::id) == keys.end()) withdrawn.push_back(key.id);
   }
 
   void reload_if_changed(const Time& now) {
@@ -146,7 +166,7 @@ struct Auth::Impl {
     if (const auto* known = remembered.find(key)) {
       if (auto timely = check_time(known->not_before_unix_s, known->who.expires_unix_s, now); !timely) return timely.error();
       ++stats.remembered;
-      return known->who;
+      return begun(known->who, now);
     }
     auto token = read_token(text, options);
     if (!token) return token.error();
@@ -164,9 +184,15 @@ struct Auth::Impl {
       forgeries.put(key, {});
       return forged;
     }
-    return remembered.put(key, {token->who, token->not_before_unix_s})->who;
+    token->who.key = with->id;
+    return begun(remembered.put(key, {token->who, token->not_before_unix_s})->who, now);
   }
 };
+
+std::vector<uint64_t> Auth::withdrawn(const Time& now) {
+  impl_->reload_if_changed(now);
+  return std::exchange(impl_->withdrawn, {});
+}
 
 Auth::Auth(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Auth::Auth(Auth&&) noexcept = default;

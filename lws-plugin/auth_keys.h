@@ -14,6 +14,7 @@ struct Key {
   Alg alg = Alg::hs256;
   std::string kid;    // "": for tokens without one
   std::string bytes;  // as libjwt wants them: the secret, or the public key's PEM
+  uint64_t id = 0;    // given by Auth; the same for as long as the key is
 };
 
 // What AuthOptions::keys names: "HS256:/path#kid", "jwks:/path", …

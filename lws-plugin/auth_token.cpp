@@ -153,6 +153,10 @@ Result<Token> read_token(std::string_view text, const AuthOptions& options) {
 }
 
 Result<void> check_time(int64_t not_before_unix_s, int64_t expires_unix_s, const Time& now) {
+  if (!now.wall_set)
+    return {Errc::unauthorized,
+            "the clock of this server is not set (it shows " + iso8601(now.unix_ms) + "): no token can be judged before it is",
+            "clock_not_set"};
   if (now.unix_ms >= expires_unix_s * 1000) return {Errc::unauthorized, "the token has expired", "token_expired"};
   if (now.unix_ms < not_before_unix_s * 1000) return {Errc::unauthorized, "the token is not valid yet", "token_not_yet_valid"};
   return {};

@@ -31,7 +31,7 @@ struct Token {
 // exp, nbf, iss, aud, scope. Errors as Auth::verify().
 [[nodiscard]] Result<Token> read_token(std::string_view text, const AuthOptions& options);
 
-// Whether the token's time is now. Errors: token_expired, token_not_yet_valid.
+// Whether the token's time is now. Errors: token_expired, token_not_yet_valid, clock_not_set.
 [[nodiscard]] Result<void> check_time(int64_t not_before_unix_s, int64_t expires_unix_s, const Time& now);
 
 [[nodiscard]] inline Error token_invalid(std::string why) { return {Errc::unauthorized, std::move(why), "token_invalid"}; }

@@ -12,6 +12,7 @@
 #include "base/id.h"
 #include "base/json_slice.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "ipc/fd_channel.h"
 #include "ipc/membarrier.h"
 #include "lws-plugin/contained.h"
@@ -264,10 +265,9 @@ void EngineLink::on_line(std::string_view line) {
   if (queue_.has_more() && control_.wsi) lws_callback_on_writable(control_.wsi);
   if (const auto result = json_member(line, "result")) return settle(static_cast<CallId>(*id), *result);
   auto response = parse_response(line);
-  if (!response)
-    settle(static_cast<CallId>(*id), response.error());
-  else
-    settle(static_cast<CallId>(*id), response->error.value_or(Error{Errc::corrupt, "the engine's answer has no result", {}}));
+  Error error = !response ? response.error() : response->error.value_or(Error{Errc::corrupt, "the engine's answer has no result", {}});
+  error.detail = without_paths(error.detail);  // the engine names its files; clients are not to know them
+  settle(static_cast<CallId>(*id), error);
 }
 
 // lws 4.1 takes POLLOUT away after this callback, whatever the callback asked for: so what the socket does not take now is asked for by

@@ -221,8 +221,10 @@ int Exchange::write_head(const HttpResponse& response, bool with_length) {
   const OriginIs origin = classify_origin(request.origin, request.host, vhost.options.origins);
   if (fits && !vhost.options.origins.empty()) fits = add("vary", "Origin");
   if (fits && origin == OriginIs::allowed)
-    fits = add("access-control-allow-origin", request.origin) && add("access-control-allow-credentials", "true") &&
-           add("access-control-expose-headers",
+    fits = add("access-control-allow-origin", request.origin) && add("access-control-allow-credentials", "true");
+  if (fits && origin == OriginIs::anyone) fits = add("access-control-allow-origin", "*");
+  if (fits && (origin == OriginIs::allowed || origin == OriginIs::anyone))
+    fits = add("access-control-expose-headers",
                "ETag, Location, Retry-After, Preference-Applied, Jobcast-Stale, Jobcast-Next-Offset, Jobcast-Log-Size, "
                "Jobcast-Log-Dropped, Jobcast-Log-Eof");
   for (const auto& [name, value] : response.headers)

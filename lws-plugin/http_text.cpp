@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/json.h"
+#include "base/text.h"
 
 namespace jobcast::plugin {
 namespace {
@@ -59,8 +60,9 @@ const char* status_title(int status) {
 
 HttpResponse problem(int status, std::string_view code, std::string_view detail, std::string_view field) {
   Json body = Json::object();
-  body.set("type", "about:blank").set("title", status_title(status)).set("status", status).set("code", code).set("detail", detail);
-  if (!field.empty()) body.set("field", field);
+  body.set("type", "about:blank").set("title", status_title(status)).set("status", status).set("code", code);
+  body.set("detail", to_utf8(detail));  // it may quote what the client sent
+  if (!field.empty()) body.set("field", to_utf8(field));
   HttpResponse response;
   response.status = status;
   response.content_type = "application/problem+json";
@@ -142,10 +144,10 @@ std::optional<uint64_t> parse_length(std::string_view text) { return parse_numbe
 OriginIs classify_origin(std::string_view origin, std::string_view host, const std::vector<std::string>& allowed) {
   if (origin.empty()) return OriginIs::absent;
   for (const std::string& entry : allowed)
-    if (entry == "*" || same_word(entry, origin)) return OriginIs::allowed;
+    if (same_word(entry, origin)) return OriginIs::allowed;
   const size_t scheme = origin.find("://");
   if (scheme != std::string_view::npos && !host.empty() && same_word(origin.substr(scheme + 3), host)) return OriginIs::same;
-  return OriginIs::foreign;
+  return std::ranges::find(allowed, "*") != allowed.end() ? OriginIs::anyone : OriginIs::foreign;
 }
 
 }  // namespace jobcast::plugin

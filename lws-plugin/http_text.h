@@ -58,8 +58,9 @@ struct HttpResponse {
 [[nodiscard]] std::optional<uint64_t> parse_length(std::string_view text);
 [[nodiscard]] std::optional<uint64_t> parse_number(std::string_view text);
 
-enum class OriginIs : uint8_t { absent, same, allowed, foreign };
-// Same: its host and port are those of the Host header. `allowed` is Options::origins.
+// Same: its host and port are those of the Host header. Allowed: on the list by name. Anyone: let in by "*" alone, which is no reason to
+// believe what a browser adds by itself (cookies). `allowed` is Options::origins.
+enum class OriginIs : uint8_t { absent, same, allowed, anyone, foreign };
 [[nodiscard]] OriginIs classify_origin(std::string_view origin, std::string_view host, const std::vector<std::string>& allowed);
 
 }  // namespace jobcast::plugin

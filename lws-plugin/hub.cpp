@@ -110,9 +110,23 @@ void Hub::tick(const Time& now) {
   backend_.wake_at(wake_ms_);
 }
 
+void Hub::withdraw(uint64_t key, int64_t until_mono_ms, const Time& now) {
+  for (const Slot& slot : slots_)
+    if (slot.session && slot.session->identity_.key == key)
+      guarded(*slot.session, "withdraw", [&] {
+        slot.session->identity_.withdraw(until_mono_ms);
+        slot.session->schedule(now);
+      });
+}
+
 void Hub::shutdown() {
   for (Slot& slot : slots_)
     if (slot.session) guarded(*slot.session, "shutdown", [&] { slot.session->close(CloseReason::shutdown); });
+}
+
+void Hub::start_fresh() {
+  fresh_ = true;
+  set_stale(true);
 }
 
 void Hub::set_stale(bool stale) {
@@ -220,6 +234,8 @@ void Hub::publish(const Event& event, const Time& now) {
   // A job that the state table shows and that is older than something dropped here: most likely it was announced before.
   if (resyncing_ && !announced && (first || !newer) && event.rev <= gone_rev_)
     doubtful_ = true;
+  else if (resyncing_ && fresh_)
+    arrive(at, false, now);
   else
     announce(at, event.list_changed, !announced, now);
   follow_changed(at);
@@ -351,6 +367,9 @@ std::vector<JobId> Hub::end_resync(bool complete, const Time& now) {
     for (const Slot& slot : slots_)
       if (slot.session) slot.session->list_unknown();
   }
+  if (std::exchange(fresh_, false))
+    for (const Slot& slot : slots_)
+      if (slot.session) guarded(*slot.session, "first_resync", [&] { slot.session->begin_with_what_is_known(); });
   evict();
   return unseen;
 }

@@ -84,9 +84,16 @@ class Hub {
   void still_there(const JobId& job);  // in the table, and nothing of it is new
   [[nodiscard]] std::vector<JobId> end_resync(bool complete, const Time& now);
 
+  // Before the first resync of a server that has only just begun: stale, and nothing is known. What that resync shows is not news then:
+  // sessions that came earlier are told what is above the rev that they said, and to fetch their list.
+  void start_fresh();
+
   // The engine is gone / back. While stale, snapshots are served as they are; sessions are told with `engine` {"stale":…}.
   void set_stale(bool stale);
   [[nodiscard]] bool stale() const { return stale_; }
+
+  // This key (Identity::key) was withdrawn: the sessions that its tokens let in are told that they expire, and end then.
+  void withdraw(uint64_t key, int64_t until_mono_ms, const Time& now);
 
   void tick(const Time& now);  // what is due: expiry, warnings, time-outs, held-back updates
   void shutdown();             // closes every session with CloseReason::shutdown
@@ -181,6 +188,7 @@ class Hub {
   uint64_t gone_rev_ = 0;             // the highest rev of a topic that was dropped: what is older may be unknown here
   uint64_t resync_ = 0;
   bool resyncing_ = false, ticking_ = false;
+  bool fresh_ = false;     // until the end of the first resync
   bool doubtful_ = false;  // the resync showed a job of which it is not known whether it was announced
   std::vector<Topic*> arriving_;
   mutable Stats stats_;  // stats() brings the gauges up to date

@@ -10,6 +10,7 @@ namespace {
 
 constexpr auto kNumbers = std::to_array<NumberOption>({
     {"leeway", 0, 0, 300, "s", [](Options& o, uint32_t n) { o.auth.leeway_s = n; }},
+    {"key-grace", 60, 0, 86'400, "s", [](Options& o, uint32_t n) { o.key_grace_s = n; }},
     {"auth-timeout", 10, 1, 300, "s", [](Options& o, uint32_t n) { o.hub.auth_timeout_ms = int64_t{n} * 1000; }},
     {"expiry-warning", 60, 0, 3600, "s", [](Options& o, uint32_t n) { o.hub.expiry_warning_s = n; }},
     {"min-interval", 0, 0, 60'000, "ms", [](Options& o, uint32_t n) { o.hub.min_interval_ms = n; }},

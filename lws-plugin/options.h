@@ -25,6 +25,7 @@ struct Options {
   AuthOptions auth;
   std::vector<std::string> origins;  // "https://app.example:8443", lower case; "*" is any
   HubLimits hub;
+  uint32_t key_grace_s = 60;                   // so long after a key was withdrawn what its tokens let in ends
   uint32_t fragments_max = 1024;               // of one ws message
   uint32_t connections_max = 10'000;           // network connections of the vhost, whatever they speak
   uint32_t connections_per_address_max = 512;  // loopback is exempt: that is a proxy in front, or this machine's own

@@ -7,12 +7,6 @@
 #include "lws-plugin/hub.h"
 
 namespace jobcast::plugin {
-namespace {
-
-constexpr int64_t kLookAgainMs = 60'000;  // the wall clock, which `exp` is told in, may jump while the timer's clock does not
-
-}  // namespace
-
 const char* name(CloseReason reason) {
   switch (reason) {
     case CloseReason::shutdown: return "shutdown";
@@ -74,6 +68,7 @@ void Session::leave() {
   stream_due_ms_ = kNever;
   gap_rev_ = 0;
   told_ = {};
+  resume_rev_ = 0;
   Owner* owner = std::exchange(owner_, nullptr);
   if (!owner) return;
   owner->sessions[owner_index_] = owner->sessions.back();
@@ -149,10 +144,23 @@ void Session::room_terminal(Topic& topic) {
 
 // What the user's room was told after `seen_rev`, as far as it is known; else that the list must be fetched.
 void Session::resume_room(uint64_t seen_rev) {
+  if (hub_.fresh_) return void(resume_rev_ = seen_rev);
   if (seen_rev < hub_.gone_rev_ || (owner_->list_latest && owner_->list_latest->rev > seen_rev)) list_pending_ = ListPending::many;
   for (Topic* topic = owner_->topics.back(); topic && topic->arrived_after(seen_rev); topic = decltype(owner_->topics)::prev(topic))
     if (topic->latest->terminal()) room_terminal(*topic);
   if (pending()) ask();
+}
+
+void Session::begin_with_what_is_known() {
+  if (!owner_) return;
+  const uint64_t seen_rev = std::exchange(resume_rev_, 0);
+  if (follows_user_) {  // what just arrived came before, not now
+    stream_seq_ = hub_.seq_;
+    stream_pending_ = false;
+    stream_due_ms_ = kNever;
+  }
+  if (seen_rev == 0) return list_unknown();
+  follows_user_ ? follow_user(seen_rev) : resume_room(seen_rev);
 }
 
 void Session::follow_job(const JobId& job, uint64_t seen_rev) { subscribe(hub_.topic(job), seen_rev, 0, false); }
@@ -161,6 +169,7 @@ void Session::follow_user(uint64_t seen_rev) {
   follows_user_ = true;
   stream_seq_ = hub_.seq_;
   if (seen_rev == 0) return;
+  if (hub_.fresh_) return void(resume_rev_ = seen_rev);
   if (seen_rev < hub_.gone_rev_) return list_unknown();
   for (Topic* topic = owner_->topics.back(); topic && topic->arrived_after(seen_rev); topic = decltype(owner_->topics)::prev(topic)) {
     stream_seq_ = topic->seq - 1;
@@ -316,7 +325,10 @@ bool Session::collect_subscriptions(Room& room, const Time& now) {
 void Session::expire(const Time& now) {
   ++hub_.stats_.expired;
   leave();
-  auth_error("token_expired", "the token has expired: authenticate with a new one");
+  if (identity_.key_withdrawn)
+    auth_error("token_revoked", "the key that signed the token was withdrawn: authenticate with a new token");
+  else
+    auth_error("token_expired", "the token has expired: authenticate with a new one");
   if (framing_ == Framing::sse) return close(CloseReason::expired);
   auth_deadline_ms_ = now.mono_ms() + hub_.limits_.auth_timeout_ms;
   schedule(now);
@@ -325,7 +337,7 @@ void Session::expire(const Time& now) {
 void Session::tick(const Time& now) {
   if (!owner_ && now.mono_ms() >= auth_deadline_ms_) return close(CloseReason::auth_timeout);
   if (expired(now)) return expire(now);
-  const int64_t left_ms = identity_.expires_unix_s * 1000 - now.unix_ms;
+  const int64_t left_ms = identity_.ends_mono_ms - now.mono_ms();
   if (owner_ && !warned_ && left_ms <= hub_.limits_.expiry_warning_s * 1000) {
     warned_ = true;
     answer("auth_expiring", expiry_json(now).dump());
@@ -350,7 +362,7 @@ void Session::tick(const Time& now) {
 Json Session::expiry_json(const Time& now) const {
   Json json = Json::object();
   json.set("expires_at", iso8601(identity_.expires_unix_s * 1000));
-  json.set("expires_in_ms", std::max<int64_t>(identity_.expires_unix_s * 1000 - now.unix_ms, 0));
+  json.set("expires_in_ms", std::max<int64_t>(identity_.ends_mono_ms - now.mono_ms(), 0));
   return json;
 }
 
@@ -359,8 +371,8 @@ void Session::schedule(const Time& now) {
   const int64_t mono = now.mono_ms();
   int64_t due = auth_deadline_ms_;
   if (owner_) {
-    const int64_t left_ms = identity_.expires_unix_s * 1000 - now.unix_ms;
-    due = mono + std::min(warned_ ? left_ms : left_ms - hub_.limits_.expiry_warning_s * 1000, kLookAgainMs);
+    const int64_t left_ms = identity_.ends_mono_ms - now.mono_ms();
+    due = mono + (warned_ ? left_ms : left_ms - hub_.limits_.expiry_warning_s * 1000);
     due = std::min(due, stream_due_ms_);
     for (const Subscription* subscription = held_.front(); subscription; subscription = Marked::next(subscription))
       due = std::min(due, subscription->due_ms);

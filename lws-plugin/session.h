@@ -113,6 +113,7 @@ class Session {
   [[nodiscard]] Subscription* subscription_to(const Topic& topic) const;
   void room_terminal(Topic& topic);
   void resume_room(uint64_t seen_rev);
+  void begin_with_what_is_known();  // Hub::start_fresh(): the first resync is over
 
   void ask();
   void mark(Subscription& subscription, bool terminal, const Time& now);
@@ -136,7 +137,7 @@ class Session {
   [[nodiscard]] bool collect_stream(Room& room, const Time& now);
   [[nodiscard]] bool collect_subscriptions(Room& room, const Time& now);
 
-  [[nodiscard]] bool expired(const Time& now) const { return owner_ && now.unix_ms >= identity_.expires_unix_s * 1000; }
+  [[nodiscard]] bool expired(const Time& now) const { return owner_ && identity_.ended(now); }
   void expire(const Time& now);
   void tick(const Time& now);
   void schedule(const Time& now);  // the next tick
@@ -173,7 +174,8 @@ class Session {
   int64_t auth_deadline_ms_ = 0;  // mono
   int64_t due_ms_ = kNever;       // in the hub's heap
   int64_t rate_state_ = Rate::kFresh;
-  uint64_t gap_rev_ = 0;  // follow_user: tell that the list must be fetched, and go on from this rev
+  uint64_t resume_rev_ = 0;  // what to resume from, said before the server knew anything
+  uint64_t gap_rev_ = 0;     // follow_user: tell that the list must be fetched, and go on from this rev
   uint64_t id_ = 0;
   SessionRef ref_;
   uint32_t heap_place_ = std::numeric_limits<uint32_t>::max();

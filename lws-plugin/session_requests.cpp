@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "lws-plugin/hub.h"
 #include "lws-plugin/session.h"
 
@@ -70,12 +71,12 @@ void Session::refuse(Request request, std::string_view id, const char* code, std
                      std::string_view job_id) {
   ++hub_.stats_.refused;
   Json data = Json::object();
-  data.set("code", code).set("message", message);
+  data.set("code", code).set("message", to_utf8(message));
   if (request == Request::unknown)
     data.set("request", nullptr);
   else
     data.set("request", name(request));
-  if (!field.empty()) data.set("field", field);
+  if (!field.empty()) data.set("field", to_utf8(field));
   if (!job_id.empty()) data.set("job_id", job_id);
   answer("error", data.dump(), id);
 }
@@ -137,7 +138,7 @@ void Session::authenticate(const Message& message, const Time& now) {
   }
   if (!identity_.user.empty() && verified->user != identity_.user)
     return fail("user_mismatch", "this connection belongs to another user: open a new one");
-  if (now.unix_ms >= verified->expires_unix_s * 1000) return fail("token_expired", "the token has expired: authenticate with a new one");
+  if (verified->ended(now)) return fail("token_expired", "the token has expired: authenticate with a new one");
   const bool joining = !owner_;
   const auto user = hub_.owners_.find(verified->user);
   if (joining && user != hub_.owners_.end() && user->second->sessions.size() >= hub_.limits_.sessions_per_user_max)

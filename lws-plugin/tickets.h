@@ -38,7 +38,7 @@ class Tickets {
     const auto found = live_.find(std::string(ticket));
     if (found == live_.end()) return std::nullopt;
     const Identity who = found->second.who;
-    const bool late = found->second.until_ms <= now.mono_ms() || who.expires_unix_s * 1000 <= now.unix_ms;
+    const bool late = found->second.until_ms <= now.mono_ms() || who.ended(now);
     erase(found);
     if (late) return std::nullopt;
     return who;

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int64_t kHeldLookUs = 250'000;
 constexpr int64_t kSocketsLookMaxUs = 4'000'000;
-constexpr int64_t kReloadLookUs = 2'000'000;
+constexpr int64_t kReloadLookUs = 1'000'000;
 constexpr size_t kOwnersMax = 65'536;
 
 std::vector<Pvo> to_span(const lws_protocol_vhost_options* pvos) {
@@ -88,7 +88,8 @@ Vhost::Vhost(lws_context* context, lws_vhost* vhost, Options given, std::string 
     log::error("vhost_disabled", {{"vhost", name}, {"why", fault_}});
     return;
   }
-  hub.set_stale(true);
+  if (!now().wall_set) log::warning("clock_not_set", {{"vhost", name}, {"why", "no token can be judged before the clock is set"}});
+  hub.start_fresh();
   engine.start();
   reload_timer_.after_us(context_, kReloadLookUs);
   log::notice("vhost_ready", {{"vhost", name}, {"mount", options.mount.empty() ? "/" : options.mount}, {"engine", options.engine}});
@@ -111,7 +112,7 @@ std::string Vhost::metrics() const {
 
 Result<Identity> Vhost::verify(std::string_view token, std::string_view address, const Time& now) {
   if (token.starts_with("tkt_")) {
-    if (auto who = tickets.redeem(token, now)) return *who;
+    if (auto who = tickets.redeem(token, now); who && !ended(*who, now)) return limited(*std::move(who));
     return {Errc::unauthorized, "the ticket is unknown, used or too old"};
   }
   std::optional<std::string> checked;
@@ -147,6 +148,8 @@ Result<Identity> Vhost::identify(const HttpRequest& request, const Time& now) {
     // A browser adds cookies to whatever any page asks for: so the page must be one of ours.
     const OriginIs origin = classify_origin(request.origin, request.host, options.origins);
     const bool reads = request.method == Method::get || request.method == Method::head;
+    if (origin == OriginIs::anyone)
+      return {Errc::unauthorized, "a cookie does not count for origins that only * lets in: send Authorization: Bearer TOKEN"};
     if (origin == OriginIs::foreign || (origin == OriginIs::absent && !reads))
       return {Errc::unauthorized, "a cookie counts only with an Origin that is on the allow-list"};
     return verify(token, request.address, now);
@@ -226,10 +229,25 @@ void Vhost::shutdown() {
 // lwsws answers SIGHUP with a new child and drops the listening sockets of the old one, which then lives on for ever.
 void Vhost::look_after_reload() {
   reload_timer_.after_us(context_, kReloadLookUs);
+  look_after_keys();
   if (!lws_context_is_deprecated(context_)) return;
   if (!leaving_) return shutdown();
   log::notice("superseded", {{"open", open_count()}});
   raise(SIGINT);  // lwsws's clean end of a child
+}
+
+void Vhost::look_after_keys() {
+  const Time now = jobcast::now();
+  for (const uint64_t key : auth_->withdrawn(now)) {
+    const int64_t until_ms = now.mono_ms() + int64_t{options.key_grace_s} * 1000;
+    withdrawn_.emplace(key, until_ms);
+    hub.withdraw(key, until_ms, now);
+  }
+}
+
+Identity Vhost::limited(Identity who) const {
+  if (const auto found = withdrawn_.find(who.key); found != withdrawn_.end()) who.withdraw(found->second);
+  return who;
 }
 
 // ---- the engine

@@ -67,6 +67,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
 
   // Who asks, by Bearer, ticket or cookie (in this order), with the Origin checked where a cookie speaks for it. Errors: unauthorized
   // (nobody, or not allowed), retry (too many verifications just now).
+  [[nodiscard]] bool ended(const Identity& who, const Time& now) const { return limited(who).ended(now); }
   [[nodiscard]] Result<Identity> identify(const HttpRequest& request, const Time& now);
 
   // Members of what is held open, looked at by the timers below. `holder` waits for somebody else and must notice its client's leaving.
@@ -123,8 +124,11 @@ class Vhost final : public Backend, public EngineLink::Listener {
   void look_after_sockets();
   [[nodiscard]] int64_t sockets_look_us() const;
   void look_after_reload();
+  void look_after_keys();
+  [[nodiscard]] Identity limited(Identity who) const;  // ends with the grace of its key, if that was withdrawn
 
   std::optional<Auth> auth_;
+  std::unordered_map<uint64_t, int64_t> withdrawn_;  // keys, and until when (mono, ms) what they let in is borne
   VerifyBudget verify_budget_;
 
   std::string epoch_;  // of what list_etag() knows: renewed whenever something may have been missed

@@ -69,10 +69,11 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
   if (!is_key(header(wsi, WSI_TOKEN_KEY))) return no(problem(400, "invalid", "16 bytes in base64", "Sec-WebSocket-Key"));
   if (!offers(header(wsi, WSI_TOKEN_PROTOCOL), "jobcast.v1"))
     return no(problem(400, "invalid", "the subprotocol is jobcast.v1", "Sec-WebSocket-Protocol"));
-  if (classify_origin(request.origin, request.host, vhost.options.origins) == OriginIs::foreign)
-    return no(problem(403, "forbidden", "this origin is not on the allow-list", "Origin"));
+  const OriginIs origin = classify_origin(request.origin, request.host, vhost.options.origins);
+  if (origin == OriginIs::foreign) return no(problem(403, "forbidden", "this origin is not on the allow-list", "Origin"));
   auto* connection = new WsConnection(vhost, wsi);
   connection->address_ = request.address;
+  if (origin == OriginIs::anyone) request.cookie.clear();  // what a browser adds by itself says nothing for such a page
   const bool asks =
       !request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty();
   if (asks) {

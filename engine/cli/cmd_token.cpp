@@ -30,6 +30,9 @@ Exit run(const Invocation& invocation) {
                              .kid = invocation.get("kid"),
                              .alg = invocation.get("alg"),
                              .expires_in_s = *seconds};
+  if (!now().wall_set)
+    return complain(invocation, {Errc::invalid, "the clock of this machine is not set (it shows " + iso8601(now().unix_ms) +
+                                                    "): set it first, for a token says until when it is good"});
   const int64_t now_s = now().unix_ms / 1000;
   const auto token = mint(*key, request, now_s);
   if (!token) return complain(invocation, token.error());

@@ -14,8 +14,8 @@ void preflight(Exchange& exchange) {
   response.status = 204;
   response.content_type.clear();
   response.with("allow", allow_header(*exchange.route.entry));
-  if (classify_origin(exchange.request.origin, exchange.request.host, exchange.vhost.options.origins) == OriginIs::allowed &&
-      !exchange.request.request_method.empty())
+  const OriginIs origin = classify_origin(exchange.request.origin, exchange.request.host, exchange.vhost.options.origins);
+  if ((origin == OriginIs::allowed || origin == OriginIs::anyone) && !exchange.request.request_method.empty())
     response.with("access-control-allow-methods", allow_header(*exchange.route.entry))
         .with("access-control-allow-headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer")
         .with("access-control-max-age", "600");

@@ -19,12 +19,12 @@ constexpr int kBodyDepthMax = 31;
 // Prefer: wait=N. Answers when the job has another rev than the client's, or at the end of the wait.
 class Poll final : public Holder, public Waiter {
  public:
-  Poll(Exchange& exchange, SnapshotRef seen, uint32_t wait_s, int64_t expires_unix_s)
+  Poll(Exchange& exchange, SnapshotRef seen, uint32_t wait_s, Identity who)
       : exchange_(exchange),
         seen_(std::move(seen)),
         wait_s_(wait_s),
         until_ms_(now().mono_ms() + int64_t{wait_s} * 1000),
-        expires_unix_ms_(expires_unix_s * 1000) {}
+        who_(std::move(who)) {}
 
   // False: it has changed already.
   [[nodiscard]] bool arm() { return exchange_.vhost.hub.wait(*this, seen_->job, seen_->rev); }
@@ -35,7 +35,7 @@ class Poll final : public Holder, public Waiter {
   }
   void give_up() override { answer(); }
   void on_look(const Time& now) override {
-    if (now.mono_ms() >= until_ms_ || now.unix_ms >= expires_unix_ms_) answer();
+    if (now.mono_ms() >= until_ms_ || exchange_.vhost.ended(who_, now)) answer();
   }
 
  private:
@@ -45,7 +45,7 @@ class Poll final : public Holder, public Waiter {
     return newest && newest->rev == seen_->rev && arm();
   }
   void answer() {
-    if (now().unix_ms >= expires_unix_ms_)
+    if (exchange_.vhost.ended(who_, now()))
       return exchange_.respond(unauthorized(exchange_.request, "the token has expired: ask with a new one"));
     const Hub& hub = exchange_.vhost.hub;
     if (const SnapshotRef newest = hub.find(seen_->job)) seen_ = newest;
@@ -58,7 +58,8 @@ class Poll final : public Holder, public Waiter {
   Exchange& exchange_;
   SnapshotRef seen_;
   uint32_t wait_s_;
-  int64_t until_ms_, expires_unix_ms_;
+  int64_t until_ms_;
+  Identity who_;
 };
 
 void answer_known(Exchange& exchange, const SnapshotRef& snapshot, const Identity& who) {
@@ -69,7 +70,7 @@ void answer_known(Exchange& exchange, const SnapshotRef& snapshot, const Identit
   if (wait_s == 0) return exchange.respond(not_modified(etag_of(snapshot->rev), vhost.hub.stale()));
   if (auto may = vhost.may_hold(exchange.user); !may) return exchange.respond(problem(may.error()));
   ++vhost.counters.polls_held;
-  auto poll = std::make_unique<Poll>(exchange, snapshot, wait_s, who.expires_unix_s);
+  auto poll = std::make_unique<Poll>(exchange, snapshot, wait_s, who);
   Poll& waiter = *poll;
   exchange.hold(std::move(poll));
   if (!waiter.arm()) exchange.request_writable();

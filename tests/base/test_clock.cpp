@@ -40,11 +40,18 @@ void milliseconds_are_the_nanoseconds_cut(void**) { assert_int_equal((jobcast::T
 
 }  // namespace
 
+static void clock_before_the_build_counts_as_not_set(void**) {
+  const jobcast::Time now = jobcast::now();
+  assert_true(jobcast::built_unix_ms() > 1'700'000'000'000);
+  assert_true(now.wall_set);
+  assert_true(now.unix_ms >= jobcast::built_unix_ms());
+  assert_true(jobcast::since_boot_ms() >= now.mono_ms());
+}
+
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(iso8601_is_utc_with_milliseconds),
-      cmocka_unit_test(iso8601_ignores_the_local_time_zone),
-      cmocka_unit_test(now_never_runs_backwards_and_knows_the_date),
+      cmocka_unit_test(clock_before_the_build_counts_as_not_set), cmocka_unit_test(iso8601_is_utc_with_milliseconds),
+      cmocka_unit_test(iso8601_ignores_the_local_time_zone),      cmocka_unit_test(now_never_runs_backwards_and_knows_the_date),
       cmocka_unit_test(milliseconds_are_the_nanoseconds_cut),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -70,11 +70,19 @@ void any_bytes_become_text_within_the_limit(void**) {
 
 }  // namespace
 
+static void paths_of_the_server_are_left_out(void**) {
+  const auto is = [](const char* text, const char* expected) { assert_string_equal(jobcast::without_paths(text).c_str(), expected); };
+  is("/var/lib/jobcast/jobs.db: no space is left on its disk", "a file of the server: no space is left on its disk");
+  is("cannot open '/etc/jobcast/key' (/run/x/y).", "cannot open 'a file of the server' (a file of the server).");
+  is("units/s, and/or, 1/2/3, /", "units/s, and/or, 1/2/3, /");
+  is("https://app.example/path and //", "https://app.example/path and //");
+  is("", "");
+}
+
 int main() {
   const CMUnitTest tests[] = {
-      cmocka_unit_test(tricky_utf8_is_judged_rightly),
-      cmocka_unit_test(what_a_stranger_wrote_is_made_printable),
-      cmocka_unit_test(length_of_a_character_is_0_where_there_is_none),
+      cmocka_unit_test(paths_of_the_server_are_left_out),        cmocka_unit_test(tricky_utf8_is_judged_rightly),
+      cmocka_unit_test(what_a_stranger_wrote_is_made_printable), cmocka_unit_test(length_of_a_character_is_0_where_there_is_none),
       cmocka_unit_test(any_bytes_become_text_within_the_limit),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -48,12 +48,12 @@ void a_program_that_cannot_start_is_named_with_errno(void**) {
   Outcome outcome = engine.run(Engine::program({"/nonexistent/solver", "-x"}));
   assert_int_equal(outcome.reason, Reason::spawn_error);
   assert_false(outcome.exit_code.has_value());
-  assert_string_equal(outcome.error.c_str(), "cannot execute /nonexistent/solver: No such file or directory (errno 2)");
+  assert_string_equal(outcome.error.c_str(), "cannot execute the kind's program: No such file or directory (errno 2)");
   KindConfig kind = Engine::shell("exit 0");
   kind.working_dir = "/nonexistent";
   outcome = engine.run(kind);
   assert_int_equal(outcome.reason, Reason::spawn_error);
-  assert_string_equal(outcome.error.c_str(), "cannot enter working_dir /nonexistent: No such file or directory (errno 2)");
+  assert_string_equal(outcome.error.c_str(), "cannot enter the kind's working_dir: No such file or directory (errno 2)");
 }
 
 void the_program_has_its_own_session_no_privileges_to_gain_and_clean_signals(void**) {

@@ -321,7 +321,7 @@ void a_list_is_newest_first_filtered_and_continued(void**) {
 }
 
 std::vector<JobId> retain(Store& store, int64_t count_max, int64_t before_ms) {
-  return *answer_of<std::vector<JobId>>(store, [&](auto done) { store.retain(count_max, before_ms, done); });
+  return *answer_of<std::vector<JobId>>(store, [&](auto done) { store.retain({.count_max = count_max, .now = {0, before_ms}}, done); });
 }
 
 void retention_takes_the_oldest_finished_jobs_by_count_and_by_age(void**) {
@@ -436,8 +436,66 @@ void a_write_that_fails_is_answered_and_the_next_one_works(void**) {
 
 }  // namespace
 
+void retention_deletes_nothing_by_age_that_was_done_before_the_clock_was_set(void**) {
+  constexpr int64_t kWeek = 7LL * 86'400'000, kSet = 1'900'000'000'000;
+  auto store = open_store();
+  std::vector<Job> jobs;
+  for (int64_t finished : {5000, 6000}) {  // in 1970, as the machine believed
+    Job job = new_job();
+    job.state = JobState::completed;
+    job.finished_ms = finished;
+    assert_true(insert(*store, job).ok());
+    jobs.push_back(job);
+  }
+  const auto retained = [&](int64_t unix_ms, bool wall_set, bool clock_was_set = false, int64_t count_max = 10) {
+    const Store::Retention by{count_max, kWeek, {0, unix_ms, wall_set}, clock_was_set};
+    return *answer_of<std::vector<JobId>>(*store, [&](auto done) { store->retain(by, done); });
+  };
+  assert_true(retained(7000, false).empty());
+  assert_true(retained(kSet, true).empty());
+  assert_true(retained(kSet + kWeek - 1, true).empty());
+  store.reset();
+  store = open_store();  // it remembers since when ages count
+  assert_true(retained(kSet + kWeek - 1, true).empty());
+  assert_int_equal(retained(kSet + kWeek, true).size(), 2);
+}
+
+void retention_counts_ages_anew_when_the_clock_is_set_forward_by_50_years(void**) {
+  constexpr int64_t kWeek = 7LL * 86'400'000, kThen = 1'900'000'000'000, kLater = kThen + 50LL * 365 * 86'400'000;
+  auto store = open_store();
+  Job job = new_job();
+  job.state = JobState::completed;
+  job.finished_ms = kThen;
+  assert_true(insert(*store, job).ok());
+  const auto retained = [&](int64_t unix_ms, bool clock_was_set) {
+    const Store::Retention by{10, kWeek, {0, unix_ms}, clock_was_set};
+    return answer_of<std::vector<JobId>>(*store, [&](auto done) { store->retain(by, done); })->size();
+  };
+  assert_int_equal(retained(kThen + 1000, false), 0);
+  assert_int_equal(retained(kLater, true), 0);
+  assert_int_equal(retained(kLater + kWeek - 1, false), 0);
+  assert_int_equal(retained(kLater + kWeek, false), 1);
+}
+
+void retention_by_count_takes_what_changed_first_while_ages_cannot_be_told(void**) {
+  auto store = open_store();
+  Job older = new_job(), newer = new_job();
+  older.state = newer.state = JobState::completed;
+  older.rev = 10;
+  older.finished_ms = 1'900'000'000'000;
+  newer.rev = 20;
+  newer.finished_ms = 5000;  // after a start without a clock
+  assert_true(insert(*store, older).ok() && insert(*store, newer).ok());
+  const Store::Retention by{1, 1000, {0, 6000, false}, false};
+  const auto gone = answer_of<std::vector<JobId>>(*store, [&](auto done) { store->retain(by, done); });
+  assert_true(*gone == std::vector{older.id});
+}
+
 int main() {
   const CMUnitTest tests[] = {
+      cmocka_unit_test(retention_deletes_nothing_by_age_that_was_done_before_the_clock_was_set),
+      cmocka_unit_test(retention_counts_ages_anew_when_the_clock_is_set_forward_by_50_years),
+      cmocka_unit_test(retention_by_count_takes_what_changed_first_while_ages_cannot_be_told),
       cmocka_unit_test_setup(every_member_of_a_job_survives_reopening, no_store_yet),
       cmocka_unit_test_setup(every_member_that_may_change_is_updated, no_store_yet),
       cmocka_unit_test_setup(boot_is_counted_up_by_every_load, no_store_yet),

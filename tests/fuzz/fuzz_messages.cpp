@@ -26,6 +26,7 @@ struct Engine : Backend {
     Identity who;
     who.user = token;
     who.expires_unix_s = now.unix_ms / 1000 + 100;
+    who.begin(now);
     who.may_submit = who.may_cancel = true;
     return who;
   }

@@ -236,6 +236,35 @@ class Process(unittest.TestCase):
             if not LWSWS:
                 self.assertEqual(f"event=ws_opened session={session}" in log, said, log)
 
+    def test_rotated_key_ends_what_its_tokens_let_in(self):
+        host = Host({"key-grace": "2"})
+        job = host.submit()
+        etag = host.get(f"/jobcast/v1/jobs/{job}")[1]["etag"]
+        ticket = json.loads(host.request("POST", "/jobcast/v1/tickets")[2])["ticket"]
+        with Ws(host) as ws, host.connect() as stream, host.connect() as poll:
+            ws.authenticate(host.token)
+            stream.sendall(f"GET /jobcast/v1/jobs/{job}/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {host.token}\r\n\r\n".encode())
+            poll.sendall((f"GET /jobcast/v1/jobs/{job} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {host.token}\r\n"
+                          f"If-None-Match: {etag}\r\nPrefer: wait=60\r\n\r\n").encode())
+            self.assertIn(b"200 OK", stream.recv(65536))
+            key = os.urandom(32).hex().encode()
+            path = os.path.join(host.dir, "key")
+            with open(path + ".new", "wb") as file:
+                os.fchmod(file.fileno(), 0o600)
+                file.write(key)
+            os.rename(path + ".new", path)
+            begin = time.monotonic()
+            ws.next("auth_expiring")
+            self.assertEqual(ws.next("auth_error")["data"]["code"], "token_revoked")
+            self.assertIn(b"token_revoked", read_all(stream))
+            self.assertIn(b"HTTP/1.1 401", poll.recv(65536))
+            self.assertLess(time.monotonic() - begin, 8)
+            self.assertEqual(host.get("/jobcast/v1/jobs")[0], 401)
+            self.assertEqual(host.get(f"/jobcast/v1/jobs?ticket={ticket}", token=None)[0], 401)
+            host.key = key
+            ws.authenticate(host.token_for("alice"))
+        host.stop()
+
     def test_key_that_strangers_can_read_is_refused(self):
         with tempfile.TemporaryDirectory() as dir:
             path = os.path.join(dir, "key")

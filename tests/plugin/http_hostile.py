@@ -232,6 +232,35 @@ class Http(unittest.TestCase):
         self.assertEqual(self.host.get("/jobcast/v1/jobs?ticket=" + ticket, token=None)[0], 401)
         self.assertEqual(self.host.get("/jobcast/v1/jobs", token=ticket)[0], 401)
 
+    def test_origin_star_grants_no_credentials(self):
+        host = Host({"origin": "*"}, plain=True)
+        try:
+            evil, cookie = {"Origin": "https://evil.example"}, {"Cookie": f"jobcast_token={host.token}"}
+            status, headers, _ = host.request("OPTIONS", "/jobcast/v1/jobs", token=None, headers={**evil, "Access-Control-Request-Method": "POST"})
+            self.assertEqual((status, headers["access-control-allow-origin"]), (204, "*"))
+            self.assertNotIn("access-control-allow-credentials", headers)
+            status, headers, body = host.get("/jobcast/v1/jobs", token=None, headers={**evil, **cookie})
+            self.assertEqual(status, 401)
+            self.assertIn("a cookie does not count", json.loads(body)["detail"])
+            self.assertNotIn("access-control-allow-credentials", headers)
+            self.assertEqual(host.get("/jobcast/v1/jobs", headers=evil)[0], 503)  # a token that the page sends itself counts: no engine here
+            with Ws(host, headers={**evil, **cookie}) as ws:  # as if there were no cookie
+                self.assertEqual(ws.status, 101)
+                ws.send("ping")
+                ws.next("connected")
+                self.assertEqual(ws.next()["event"], "pong")
+            own = {"Origin": f"http://127.0.0.1:{host.port}"}
+            self.assertEqual(host.get("/jobcast/v1/jobs", token=None, headers={**own, **cookie})[0], 503)
+        finally:
+            host.stop()
+
+    def test_answer_that_quotes_bytes_is_utf8(self):
+        for path in ("/jobcast/v1/jobs?%ff=1&%ff=2", "/jobcast/v1/jobs?state=%c3", "/jobcast/v1/jobs?kind=%ff", "/jobcast/v1/jobs/%ff", "/jobcast/v1/jobs?ticket=%ff"):
+            status, headers, body = self.host.get(path, token=None if "ticket" in path else "")
+            self.assertGreaterEqual(status, 400)
+            self.assertEqual(headers["content-type"], "application/problem+json")
+            json.loads(body.decode())  # strict
+
     def test_cookie_counts_with_a_fitting_origin_only(self):
         cookie = {"Cookie": f"a=b; jobcast_token={self.host.token}"}
         ask = lambda method, **more: self.host.request(method, "/jobcast/v1/jobs", None if method == "GET" else {"kind": "puppet"}, headers={**cookie, **more}, token=None)[0]

@@ -529,8 +529,50 @@ void signatures_beyond_the_budget_say_retry(void** state) {
 
 #define ROOM(name) cmocka_unit_test_setup_teardown(name, make_room, end_room)
 
+void token_is_refused_while_the_clock_is_not_set(void** state) {
+  Room& r = room_of(state);
+  r.use_secret();
+  const std::string alice = hs256_token(kHs, kAlice, kSecret);
+  assert_true(r.good(alice));
+  const Time set = r.now;
+  r.now.unix_ms = 10'000;
+  r.now.wall_set = false;
+  assert_string_equal(r.refusal(alice).c_str(), "clock_not_set");  // a remembered one too
+  assert_contains(r.auth->verify(alice, r.now).error().detail, "the clock of this server is not set (it shows 1970-01-01T00:00:10");
+  r.now = set;
+  assert_true(r.good(alice));
+}
+
+void withdrawn_keys_are_named_once_and_the_others_keep_their_number(void** state) {
+  Room& r = room_of(state);
+  const auto number_of = [&](const std::string& kid, const std::string& secret) {
+    return r.auth->verify(hs256_token(R"({"alg":"HS256","kid":")" + kid + "\"}", kAlice, secret), r.now)->key;
+  };
+  const auto jwks = [&](const std::vector<std::string>& kids) {
+    std::string list;
+    for (const std::string& kid : kids)
+      list += (list.empty() ? "" : ",") + (R"({"kty":"oct","kid":")" + kid + R"(","k":")" + base64url(std::string(32, kid[0])) + "\"}");
+    return r.files.write("jwks.json", "{\"keys\":[" + list + "]}");
+  };
+  r.use({"jwks:" + jwks({"a", "b"})});
+  const uint64_t a = number_of("a", std::string(32, 'a')), b = number_of("b", std::string(32, 'b'));
+  assert_int_not_equal(a, b);
+  assert_true(r.auth->withdrawn(r.now).empty());
+  jwks({"c", "b"});  // one kid is taken out of the set
+  r.now.mono_ns += 1'000'000'000;
+  assert_true(r.auth->withdrawn(r.now) == std::vector{a});
+  assert_true(r.auth->withdrawn(r.now).empty());
+  assert_int_equal(number_of("b", std::string(32, 'b')), b);
+  r.files.write("jwks.json", "nonsense");  // withdraws nothing
+  r.now.mono_ns += 1'000'000'000;
+  assert_true(r.auth->withdrawn(r.now).empty());
+  assert_int_equal(number_of("b", std::string(32, 'b')), b);
+}
+
 int main() {
   const CMUnitTest tests[] = {
+      ROOM(token_is_refused_while_the_clock_is_not_set),
+      ROOM(withdrawn_keys_are_named_once_and_the_others_keep_their_number),
       ROOM(tokens_of_all_three_algorithms_are_accepted),
       ROOM(tokens_made_by_libjwt_are_accepted),
       ROOM(the_identity_is_what_the_claims_say),

@@ -61,7 +61,7 @@ static void origins_are_same_listed_or_foreign(void**) {
   assert_true(classify_origin("https://app.example.evil.com", "h:80", list) == OriginIs::foreign);
   assert_true(classify_origin("null", "h:80", list) == OriginIs::foreign);
   assert_true(classify_origin("null", "", {}) == OriginIs::foreign);
-  assert_true(classify_origin("https://x", "h", {"*"}) == OriginIs::allowed);
+  assert_true(classify_origin("https://x", "h", {"*"}) == OriginIs::anyone);
 }
 
 static void problems_are_rfc_9457(void**) {
@@ -96,7 +96,7 @@ static void every_route_is_found_and_nothing_else(void**) {
 
 static void tickets_are_for_one_use_and_half_a_minute(void**) {
   Tickets tickets(3, 2);
-  const Identity who{.user = "alice", .expires_unix_s = 1000};
+  const Identity who{.user = "alice", .expires_unix_s = 30, .ends_mono_ms = 30'000};
   Time now{.mono_ns = 0, .unix_ms = 500'000};
   const auto first = tickets.issue(who, now), second = tickets.issue(who, now);
   assert_true(first && second && *first != *second);
@@ -104,15 +104,32 @@ static void tickets_are_for_one_use_and_half_a_minute(void**) {
   assert_false(tickets.redeem(*first, now).has_value());
   assert_false(tickets.redeem("tkt_other", now).has_value());
   now.mono_ns = (Tickets::kLifeMs - 1) * 1'000'000;
-  now.unix_ms = 1'000'000;
-  assert_false(tickets.redeem(*second, now).has_value());  // the token that it stands for has ended
+  now.unix_ms = 50LL * 365 * 86'400'000;
+  assert_true(tickets.redeem(*second, now).has_value());  // somebody set the clock
   now.mono_ns += 1'000'000;
-  assert_true(tickets.issue(who, now).has_value());
+  const auto third = tickets.issue(who, now);
+  assert_true(third.has_value());
+  assert_false(tickets.redeem(*third, now).has_value());  // the token that it stands for has ended
+}
+
+static void origin_that_only_a_star_lets_in_is_not_trusted(void**) {
+  const std::vector<std::string> star{"*"}, both{"*", "https://app.example"};
+  assert_true(classify_origin("https://evil.example", "h", star) == OriginIs::anyone);
+  assert_true(classify_origin("null", "h", star) == OriginIs::anyone);
+  assert_true(classify_origin("https://app.example", "h", both) == OriginIs::allowed);
+  assert_true(classify_origin("http://h", "h", star) == OriginIs::same);
+  assert_true(classify_origin("https://evil.example", "h", {"https://app.example"}) == OriginIs::foreign);
+}
+
+static void problem_that_quotes_bytes_is_utf8(void**) {
+  const HttpResponse response = problem(400, "invalid", "\xff may be given once", "\xc3");
+  assert_true(is_utf8(response.body));
+  assert_true(Json::parse(response.body).ok());
 }
 
 static void one_users_tickets_make_room_for_each_other_and_take_nobody_elses(void**) {
   Tickets tickets(4, 2);
-  const Identity alice{.user = "alice", .expires_unix_s = 1000}, bob{.user = "bob", .expires_unix_s = 1000};
+  const Identity alice{.user = "alice", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000}, bob{.user = "bob", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000};
   const Time now{.mono_ns = 0, .unix_ms = 500'000};
   std::vector<std::string> hers;
   for (int n = 0; n < 1000; ++n) hers.push_back(tickets.issue(alice, now).value());
@@ -126,7 +143,7 @@ static void one_users_tickets_make_room_for_each_other_and_take_nobody_elses(voi
   // Of all users together so many are out.
   Tickets few(2, 2);
   assert_true(few.issue(alice, now) && few.issue(bob, now));
-  assert_false(few.issue({.user = "carol", .expires_unix_s = 1000}, now).has_value());
+  assert_false(few.issue({.user = "carol", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000}, now).has_value());
 }
 
 static void forged_tokens_use_up_nobody_elses_share_of_verifications(void**) {
@@ -150,7 +167,9 @@ static void forged_tokens_use_up_nobody_elses_share_of_verifications(void**) {
 }
 
 int main() {
-  const CMUnitTest tests[] = {cmocka_unit_test(etags_are_compared_weakly_and_in_lists),
+  const CMUnitTest tests[] = {cmocka_unit_test(origin_that_only_a_star_lets_in_is_not_trusted),
+                              cmocka_unit_test(problem_that_quotes_bytes_is_utf8),
+                              cmocka_unit_test(etags_are_compared_weakly_and_in_lists),
                               cmocka_unit_test(prefer_wait_is_read),
                               cmocka_unit_test(bearer_and_cookie_are_found),
                               cmocka_unit_test(lengths_are_digits),

@@ -43,6 +43,7 @@ static void defaults_stand_in_the_table(void**) {
                                   o.hub.messages_per_second_max,
                                   o.hub.messages_burst_max,
                                   static_cast<int64_t>(o.hub.message_bytes_max),
+                                  o.key_grace_s,
                                   o.fragments_max,
                                   o.connections_max,
                                   o.connections_per_address_max,

@@ -136,7 +136,7 @@ void nothing_is_delivered_past_the_expiry_even_if_no_timer_rang(void** state) {
   c.say("subscribe_job", job_data(1));
   c.read();
   w.publish(1, 11);
-  w.clock.unix_ms += 100'000;  // the wall clock jumps
+  w.clock.mono_ns += 100'000'000'000;
   assert_string_equal(code(c.read_one()).c_str(), "token_expired");
 }
 
@@ -461,8 +461,63 @@ void one_timer_serves_a_thousand_sessions(void** state) {
 
 }  // namespace
 
+void session_outlives_a_clock_that_is_set_forward_by_50_years(void** state) {
+  World& w = world_of(state);
+  Client& c = w.connect();
+  c.read();
+  c.say("authenticate", "{\"token\":\"" + w.token("alice", 100) + "\"}");
+  c.read();
+  w.clock.unix_ms += 50LL * 365 * 86'400'000;
+  w.pass(39'000);
+  assert_int_equal(c.read().size(), 0);  // no warning either
+  w.publish(1, 11, JobState::completed);
+  assert_true(!c.read().empty());
+  w.pass(61'000);
+  const auto end = c.read();
+  assert_string_equal(end.front().event.c_str(), "auth_expiring");
+  assert_string_equal(code(end.back()).c_str(), "token_expired");
+}
+
+void session_ends_in_time_though_the_clock_is_set_back(void** state) {
+  World& w = world_of(state);
+  Client& c = w.connect();
+  c.read();
+  c.say("authenticate", "{\"token\":\"" + w.token("alice", 100) + "\"}");
+  c.read();
+  w.clock.unix_ms -= 3'600'000;
+  w.pass(100'000);
+  assert_string_equal(code(c.read().back()).c_str(), "token_expired");
+}
+
+void sessions_of_a_withdrawn_key_are_warned_and_end_after_the_grace(void** state) {
+  World& w = world_of(state);
+  Client &c = w.connect(), &other = w.connect();
+  const auto login = [&](Client& client, uint64_t key) {
+    const std::string token = w.token("alice", 100'000);
+    w.tokens[token].key = key;
+    client.say("authenticate", "{\"token\":\"" + token + "\"}");
+    client.read();
+  };
+  login(c, 1);
+  login(other, 2);
+  w.hub->withdraw(1, w.clock.mono_ms() + 30'000, w.clock);
+  w.pass(10);
+  assert_string_equal(c.read_one().event.c_str(), "auth_expiring");
+  w.pass(29'000);
+  assert_int_equal(c.read().size(), 0);
+  w.pass(1000);
+  assert_string_equal(code(c.read_one()).c_str(), "token_revoked");
+  login(c, 2);  // with a token of a key that is good
+  w.pass(60'000);
+  assert_true(c.session->authenticated() && other.session->authenticated());
+  assert_int_equal(other.read().size(), 0);
+}
+
 int main() {
   const CMUnitTest tests[] = {
+      TEST(session_outlives_a_clock_that_is_set_forward_by_50_years),
+      TEST(session_ends_in_time_though_the_clock_is_set_back),
+      TEST(sessions_of_a_withdrawn_key_are_warned_and_end_after_the_grace),
       TEST(a_new_connection_is_greeted_and_must_authenticate_in_time),
       TEST(authenticating_answers_the_user_and_the_end_of_the_token),
       TEST(requests_before_authenticating_are_refused_but_a_ping_is_answered),

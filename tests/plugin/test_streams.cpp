@@ -191,8 +191,52 @@ void a_stream_that_begins_while_the_engine_is_away_says_so_first(void** state) {
 
 }  // namespace
 
+void client_that_was_there_before_the_first_attach_gets_no_finished_job_of_the_table(void** state) {
+  World& w = world_of(state);
+  w.hub->start_fresh();
+  Client &ws = w.user("alice"), &stream = w.stream("alice");
+  stream.session->follow_user(0);
+  (void)stream.read();
+  w.hub->begin_resync();
+  for (unsigned i = 1; i <= 5; ++i) w.publish(i, 10 + i, JobState::completed);
+  assert_true(w.hub->end_resync(true, w.clock).empty());
+  w.hub->set_stale(false);
+  for (Client* c : {&ws, &stream}) {
+    for (const Heard& heard : c->read()) {  // that the list is to be fetched, and that the engine is there
+      assert_true(heard.event == "job_list_update" || heard.event == "engine");
+      if (heard.event == "job_list_update") assert_string_equal(member(heard, "job").c_str(), "null");
+    }
+  }
+  w.publish(6, 20, JobState::completed);  // what comes next
+  assert_true(ids(stream) == Ids{20});
+  const auto heard = ws.read();
+  assert_true(std::ranges::any_of(heard, [](const Heard& h) { return h.event == "job_completed"; }));
+}
+
+void client_that_resumes_before_the_first_attach_gets_what_it_missed(void** state) {
+  World& w = world_of(state);
+  w.hub->start_fresh();
+  Client &ws = w.connect(), &stream = w.stream("alice");
+  ws.read();
+  ws.say("authenticate", "{\"token\":\"" + w.token("alice") + "\",\"rev\":13}");
+  ws.read();
+  stream.session->follow_user(13);
+  (void)stream.read();
+  w.hub->begin_resync();
+  for (unsigned i = 1; i <= 5; ++i) w.publish(i, 10 + i, JobState::completed);
+  assert_true(w.hub->end_resync(true, w.clock).empty());
+  assert_true(ids(stream) == (Ids{14, 15}));
+  Ids ended;
+  for (const Heard& heard : ws.read())
+    if (heard.event == "job_completed") ended.push_back(rev_of(heard));
+  std::ranges::sort(ended);
+  assert_true(ended == (Ids{14, 15}));
+}
+
 int main() {
   const CMUnitTest tests[] = {
+      TEST(client_that_was_there_before_the_first_attach_gets_no_finished_job_of_the_table),
+      TEST(client_that_resumes_before_the_first_attach_gets_what_it_missed),
       TEST(a_job_stream_begins_with_the_snapshot_and_resumes_after_an_id),
       TEST(a_user_stream_brings_every_change_of_every_job_of_the_user),
       TEST(a_user_stream_resumes_with_what_was_missed),

@@ -187,6 +187,7 @@ struct World : Backend {
     Identity who;
     who.user = user;
     who.expires_unix_s = clock.unix_ms / 1000 + seconds;
+    who.ends_mono_ms = clock.mono_ms() + seconds * 1000;
     who.may_submit = who.may_cancel = submit;
     who.may_read_any = any;
     const std::string name = user + "-" + std::to_string(tokens.size());
