@@ -1,6 +1,6 @@
 """HTTP as nobody should speak it: framing, lengths, pipelining, dripping, origins, tickets."""
 import json, re, socket, time, unittest
-from support import KEEPS_PIPELINED, LWSWS, Host, in_order, read_all, until
+from support import KEEPS_PIPELINED, LWSWS, Host, Ws, in_order, read_all, until
 
 
 def responses(data):
