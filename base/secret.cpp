@@ -10,7 +10,7 @@
 namespace jobcast {
 
 Result<void> check_guarded(const std::string& path, Guarded guarded) {
-  struct stat file {};
+  struct stat file{};
   if (::stat(path.c_str(), &file) != 0) return {errno == ENOENT ? Errc::not_found : Errc::internal, path + ": " + std::strerror(errno)};
   if (!S_ISREG(file.st_mode)) return {};
   if (guarded == Guarded::from_reading && (file.st_mode & (S_IROTH | S_IWOTH)) != 0)

@@ -77,9 +77,8 @@ void log_of_lws(int level, const char* line) {
 
 // The plugin has a copy of base/log of its own: -v is for it as well, and its lines go where this host's go.
 void hand_over_log(const lws_protocols& jobcast) {
-  plugin::HostLog log{static_cast<int>(log::level()), [](int level, const char* line, size_t bytes) {
-                        log::forward(static_cast<log::Level>(level), {line, bytes});
-                      }};
+  plugin::HostLog log{static_cast<int>(log::level()),
+                      [](int level, const char* line, size_t bytes) { log::forward(static_cast<log::Level>(level), {line, bytes}); }};
   jobcast.callback(nullptr, plugin::kHostLogs, nullptr, &log, 0);
 }
 

@@ -513,8 +513,30 @@ void sessions_of_a_withdrawn_key_are_warned_and_end_after_the_grace(void** state
   assert_int_equal(other.read().size(), 0);
 }
 
+void session_that_breaks_in_a_tick_is_closed_and_the_others_have_their_turn(void** state) {
+  World& w = world_of(state);
+  std::vector<Client*> clients;
+  for (int i = 0; i < 5; ++i) {
+    Client& c = w.connect();
+    c.read();
+    c.say("authenticate", "{\"token\":\"" + w.token("alice", 10) + "\"}");
+    c.read();
+    clients.push_back(&c);
+  }
+  clients[2]->breaks = true;
+  w.pass(10'000);
+  for (const Client* c : clients) assert_int_equal(c->closed.has_value(), c == clients[2]);
+  assert_true(*clients[2]->closed == CloseReason::internal);
+  for (Client* c : clients)
+    if (!c->breaks) assert_string_equal(code(c->read().back()).c_str(), "token_expired");
+  clients[2]->disconnect();
+  w.pass(w.limits.auth_timeout_ms);  // the timers go on
+  for (const Client* c : clients) assert_true(c->closed.has_value());
+}
+
 int main() {
   const CMUnitTest tests[] = {
+      TEST(session_that_breaks_in_a_tick_is_closed_and_the_others_have_their_turn),
       TEST(session_outlives_a_clock_that_is_set_forward_by_50_years),
       TEST(session_ends_in_time_though_the_clock_is_set_back),
       TEST(sessions_of_a_withdrawn_key_are_warned_and_end_after_the_grace),

@@ -107,8 +107,10 @@ struct Client : Transport {
   Framing framing = Framing::ws;
   int asked = 0;  // request_writable() calls since the last read
   std::optional<CloseReason> closed;
+  bool breaks = false;  // an invariant, whenever it is told of something
 
   void request_writable() override {
+    invariant(!breaks);
     assert_int_equal(asked, 0);  // once until the next collect()
     ++asked;
   }
