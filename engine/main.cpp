@@ -89,8 +89,9 @@ int serve(const Config& config) {
   engine.adopt(std::move(*loaded));
   loop.watch((*store)->ready_fd(), EPOLLIN, [&](uint32_t) { (*store)->deliver(); });
 
-  auto listener = listen_on(config.socket, peers->group());
+  auto listener = listen_on(config.socket, peers->group(), peers->socket_mode());
   if (!listener) return complain(listener.error());
+  if (const std::string out = peers->kept_out(config.socket); !out.empty()) log::warning("control_kept_out", {{"error", out}});
   Methods methods(loop, config, engine, **store, publisher);
   ControlServer server(loop, std::move(*listener), std::move(*peers), static_cast<size_t>(config.control_connections_max), methods);
   methods.set_server(server);
