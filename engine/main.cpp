@@ -33,8 +33,8 @@ constexpr rlim_t kOpenFilesMax = 16'384;
 
 int complain(const Error& error) {
   fprintf(stderr, "jobcastd: %s\n", error.detail.c_str());
-  // An unusable command line, config or directory is for a person to mend; a restart will not.
-  return error.code == Errc::invalid || error.code == Errc::not_found ? kUsage : kFailed;
+  // An unusable command line, config, directory or database is for a person to mend; a restart will not.
+  return error.code == Errc::invalid || error.code == Errc::not_found || error.code == Errc::corrupt ? kUsage : kFailed;
 }
 
 // Small memory on an idle machine: one heap for both threads, and what is freed goes back to the system.
