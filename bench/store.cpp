@@ -35,7 +35,7 @@ class Directory {
   }
   Directory(const Directory&) = delete;
   ~Directory() {
-    for (const char* file : {"/jobs.db", "/jobs.db-wal"}) unlink((path_ + file).c_str());
+    for (const char* file : {"/jobs.db", "/jobs.db-wal", "/acknowledged"}) unlink((path_ + file).c_str());
     rmdir(path_.c_str());
   }
   [[nodiscard]] std::string database() const { return path_ + "/jobs.db"; }

@@ -133,7 +133,7 @@ void Engine::committed(const Change& change, const Result<void>& done) {
 void Engine::not_written(Live& live, const Error& why) {
   if (!live.unwritten) log::error("store_failed", {{"job", live.job.id.text()}, {"error", why.detail}});  // once, however long it lasts
   for (auto& [rev, answer] : std::exchange(live.answers, {}))
-    answer({Errc::internal, "the change could not be stored; the engine's log says why"});
+    answer(why.code == Errc::retry ? why : Error{Errc::internal, "the change could not be stored; the engine's log says why"});
   if (live.in_flight > 0) return;
   if (!live.revived) {
     if (!std::exchange(live.unwritten, true)) ++unwritten_;

@@ -33,8 +33,8 @@ constexpr rlim_t kOpenFilesMax = 16'384;
 
 int complain(const Error& error) {
   fprintf(stderr, "jobcastd: %s\n", error.detail.c_str());
-  // An unusable command line, config or directory is for a person to mend; a restart will not.
-  return error.code == Errc::invalid || error.code == Errc::not_found ? kUsage : kFailed;
+  // An unusable command line, config, directory or database is for a person to mend; a restart will not.
+  return error.code == Errc::invalid || error.code == Errc::not_found || error.code == Errc::corrupt ? kUsage : kFailed;
 }
 
 // Small memory on an idle machine: one heap for both threads, and what is freed goes back to the system.
@@ -89,8 +89,9 @@ int serve(const Config& config) {
   engine.adopt(std::move(*loaded));
   loop.watch((*store)->ready_fd(), EPOLLIN, [&](uint32_t) { (*store)->deliver(); });
 
-  auto listener = listen_on(config.socket, peers->group());
+  auto listener = listen_on(config.socket, peers->group(), peers->socket_mode());
   if (!listener) return complain(listener.error());
+  if (const std::string out = peers->kept_out(config.socket); !out.empty()) log::warning("control_kept_out", {{"error", out}});
   Methods methods(loop, config, engine, **store, publisher);
   ControlServer server(loop, std::move(*listener), std::move(*peers), static_cast<size_t>(config.control_connections_max), methods);
   methods.set_server(server);

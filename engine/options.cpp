@@ -44,7 +44,8 @@ Signals: TERM or INT stop it cleanly: running jobs are asked to end, then termin
 as on_stop of their kind says; ten seconds at most, at once if asked twice. HUP is ignored: restart the engine to apply a changed config, jobs
 and clients survive that. After a kill -9 nothing is lost: start it again.
 
-Exit status: 0 after a clean stop, 1 when something failed, 2 when the command line or the config is wrong.
+Exit status: 0 after a clean stop, 1 when something failed, 2 when a person must mend something: the command line,
+the config, or a database that lacks what was acknowledged (docs/durability.md).
 
 An example: a config with one kind, then a job.
   { "kinds": { "hello": { "argv": ["/bin/echo", "hello"], "progress": "none" } } }

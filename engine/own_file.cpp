@@ -15,10 +15,11 @@ struct Place {
   std::string name;
 };
 
-Result<Place> place_of(const std::string& path) {
+Result<Place> place_of(const std::string& path, Parent kind) {
   const size_t slash = path.rfind('/');
   const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  Place place{Fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)), path.substr(slash + 1)};
+  Place place{Fd(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | (kind == Parent::real ? O_NOFOLLOW : 0))),
+              path.substr(slash + 1)};
   if (place.directory) return place;
   if (errno == ENOENT) return {Errc::not_found, parent + " is not there"};
   if (errno == ENOTDIR || errno == ELOOP) return {Errc::corrupt, parent + " is no directory any more: put it back"};
@@ -44,8 +45,8 @@ std::string not_own(int fd) {
   return ::fstat(fd, &status) != 0 ? std::string("cannot be looked at: ") + std::strerror(errno) : not_own(status);
 }
 
-Result<Fd> open_own_file(const std::string& path, int flags) {
-  auto place = place_of(path);
+Result<Fd> open_own_file(const std::string& path, int flags, Parent parent) {
+  auto place = place_of(path, parent);
   if (!place) return place.error();
   struct stat status{};  // looked at first: opening a device can already do something
   if (::fstatat(place->directory.get(), place->name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
@@ -57,8 +58,8 @@ Result<Fd> open_own_file(const std::string& path, int flags) {
   return fd;
 }
 
-Result<Fd> replace_own_file(const std::string& path, int flags, mode_t mode) {
-  auto place = place_of(path);
+Result<Fd> replace_own_file(const std::string& path, int flags, mode_t mode, Parent parent) {
+  auto place = place_of(path, parent);
   if (!place) return place.error();
   const int directory = place->directory.get();
   const char* name = place->name.c_str();
@@ -69,8 +70,16 @@ Result<Fd> replace_own_file(const std::string& path, int flags, mode_t mode) {
   return fd;
 }
 
+Result<off_t> own_file_size(const std::string& path) {
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) != 0)
+    return errno == ENOENT ? Error{Errc::not_found, path + " is not there"} : Error{Errc::internal, path + ": " + std::strerror(errno)};
+  if (const std::string what = not_own(status); !what.empty()) return {Errc::corrupt, path + " " + what};
+  return status.st_size;
+}
+
 void remove_own_file(const std::string& path) {
-  const auto place = place_of(path);
+  const auto place = place_of(path, Parent::real);
   if (!place) return;
   if (::unlinkat(place->directory.get(), place->name.c_str(), 0) != 0)
     ::unlinkat(place->directory.get(), place->name.c_str(), AT_REMOVEDIR);

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +11,8 @@
 
 namespace jobcast::engine {
 namespace {
+
+constexpr int kGroupsMax = 1024;
 
 template <class T>
 bool contains(const std::vector<T>& all, T one) {
@@ -25,13 +28,31 @@ Result<Peers> Peers::create(const std::vector<std::string>& users, const std::ve
     const passwd* entry = getpwnam(user.c_str());
     if (!entry) return {Errc::invalid, "control.users: there is no user \"" + user + "\" on this machine", "control.users"};
     peers.users_.push_back(entry->pw_uid);
+    std::vector<gid_t> of(kGroupsMax);
+    int count = kGroupsMax;
+    of.resize(getgrouplist(user.c_str(), entry->pw_gid, of.data(), &count) < 0 ? of.size() : static_cast<size_t>(count));
+    peers.named_.push_back({"user " + user, peers.users_.back(), std::move(of)});
   }
   for (const auto& group : groups) {
     const ::group* entry = getgrnam(group.c_str());
     if (!entry) return {Errc::invalid, "control.groups: there is no group \"" + group + "\" on this machine", "control.groups"};
     peers.groups_.push_back(entry->gr_gid);
+    peers.named_.push_back({"group " + group, std::nullopt, {entry->gr_gid}});
   }
   return peers;
+}
+
+std::string Peers::kept_out(const std::string& socket) const {
+  for (size_t slash = socket.find('/', 1); slash != std::string::npos; slash = socket.find('/', slash + 1)) {
+    const std::string directory = socket.substr(0, slash);
+    struct stat info = {};
+    if (stat(directory.c_str(), &info) != 0) return "";
+    for (const Named& one : named_) {
+      const mode_t needed = one.user == info.st_uid ? S_IXUSR : contains(one.groups, info.st_gid) ? S_IXGRP : S_IXOTH;
+      if (one.user != uid_t{0} && (info.st_mode & needed) == 0) return one.name + " cannot enter " + directory + ": chmod o+x " + directory;
+    }
+  }
+  return "";
 }
 
 bool Peers::let_in(int socket) const {

@@ -51,7 +51,7 @@ Result<Fd> claim_state_dir(const std::string& path) {
                           " uses the state directory " + path + ": stop it, or give --state-dir another place"};
 }
 
-Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group) {
+Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group, mode_t mode) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
@@ -70,7 +70,7 @@ Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group) {
   }
   Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return {Errc::internal, std::string("socket: ") + std::strerror(errno)};
-  const mode_t old = umask(0117);  // 0660 from the first moment
+  const mode_t old = umask(0777 & ~mode);  // it has its mode from the first moment
   const int bound = bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int why = errno;
   umask(old);

@@ -16,8 +16,8 @@ namespace jobcast::engine {
 // pid), invalid, internal.
 [[nodiscard]] Result<Fd> claim_state_dir(const std::string& path);
 
-// Listens on `path`, mode 0660, owned by `group` where given and possible. A file that a dead engine left is replaced; one on which
-// somebody answers, or that is no socket, is not. Errors: full (somebody listens there), invalid (the path), internal.
-[[nodiscard]] Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group);
+// Listens on `path`, a file of that mode, owned by `group` where given and possible. A file that a dead engine left is replaced; one on
+// which somebody answers, or that is no socket, is not. Errors: full (somebody listens there), invalid (the path), internal.
+[[nodiscard]] Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group, mode_t mode);
 
 }  // namespace jobcast::engine

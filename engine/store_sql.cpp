@@ -2,10 +2,13 @@
 
 #include <algorithm>
 
+#include "base/json.h"
+
 namespace jobcast::engine {
 namespace {
 
 constexpr int64_t kRetainMax = 1000;
+constexpr int64_t kPidMax = 1 << 22;  // Linux has no higher ones
 constexpr int kTerminal = static_cast<int>(JobState::completed);
 static_assert(kTerminal == 5 && static_cast<int>(JobState::running) == 3, "the SQL below says so in numbers");
 
@@ -55,6 +58,7 @@ enum class Database::Sql : uint8_t {
   drop_job,
   drop_args,
   drop_result,
+  count_commit,
   end
 };
 
@@ -93,6 +97,7 @@ Result<void> Database::prepare() {
       Entry{Sql::drop_job, "DELETE FROM jobs WHERE id = ?"},
       Entry{Sql::drop_args, "DELETE FROM args WHERE job = ?"},
       Entry{Sql::drop_result, "DELETE FROM results WHERE job = ?"},
+      Entry{Sql::count_commit, "UPDATE counters SET value = ? WHERE name = 'commits'"},
   };
   static_assert(kTexts.size() == static_cast<size_t>(Sql::end) && kTexts.size() <= kStatementsMax);
   for (const Entry& entry : kTexts) {
@@ -193,8 +198,15 @@ Run& bind_moving(Run& run, const Job& job) {
   return bind_progress(run, job);
 }
 
+bool is_object(std::string_view json) {
+  if (json == "{}") return true;
+  const auto read = Json::parse(json);
+  return read && read->view().is_object();
+}
+
+// `wrong`: what of it no engine wrote.
 template <class Run>
-Job read_job(Run& run) {
+Job read_job(Run& run, std::string& wrong) {
   Job job;
   int state = 0;
   std::string reason;
@@ -209,6 +221,19 @@ Job read_job(Run& run) {
   run >> job.args_json >> job.result_json;
   job.state = static_cast<JobState>(state);
   job.reason = parse_reason(reason).value_or(Reason::none);
+  if (state < static_cast<int>(JobState::scheduled) || state > static_cast<int>(JobState::cancelled))
+    wrong = "state is " + std::to_string(state);
+  else if (!parse_reason(reason))
+    wrong = "reason is none of jobcast's";
+  else if (!is_object(job.meta_json))
+    wrong = "meta is no JSON object";
+  else if (!is_object(job.args_json))
+    wrong = "args are no JSON object";
+  else if (!job.result_json.empty() && !Json::parse(job.result_json))
+    wrong = "the result is no JSON";
+  else if (!is_utf8(job.kind) || !is_utf8(job.owner) || !is_utf8(job.queue) || !is_utf8(job.error) || !is_utf8(job.progress.phase) ||
+           !is_utf8(job.progress.message) || !is_utf8(cancel.by))
+    wrong = "a text is no UTF-8";
   if (cancel_requested_ms) {
     cancel.requested_ms = *cancel_requested_ms;
     job.cancel = std::move(cancel);
@@ -227,7 +252,12 @@ Result<void> Database::complete(Run& run) {
 
 Result<std::vector<Job>> Database::jobs(Run& run) {
   std::vector<Job> out;
-  while (run.row()) out.push_back(read_job(run));
+  for (std::string wrong; run.row();) {
+    out.push_back(read_job(run, wrong));
+    if (wrong.empty()) continue;
+    return {Errc::corrupt,
+            shown_ + ": the row of job " + out.back().id.text() + " was written by no engine (" + wrong + ")" + std::string(kRowRemedy)};
+  }
   if (run.code() != SQLITE_DONE) return fail(run.code());
   return out;
 }
@@ -240,13 +270,38 @@ Result<std::vector<JobId>> Database::ids(Run& run) {
 }
 
 Result<void> Database::begin() {
+  changes_before_ = sqlite3_total_changes64(connection_.get());
   Run run(*this, Sql::begin);
   return complete(run);
 }
 
+Result<void> Database::in_place() {
+  if (!guard_.begun())
+    if (auto begun = guard_.begin(store_, commits_); !begun) {
+      fault_ = begun.error();
+      return begun;
+    }
+  const std::string what = guard_.misplaced();
+  if (what.empty()) return {};
+  fault_ = Error{Errc::retry, what};
+  return *fault_;
+}
+
+// Nothing is answered for that went into files which nobody will find again.
 Result<void> Database::commit() {
+  const bool changed = sqlite3_total_changes64(connection_.get()) != changes_before_;
+  if (changed) {
+    if (auto there = in_place(); !there) return there;
+    Run count(*this, Sql::count_commit);
+    if (auto done = complete(count << commits_ + 1); !done) return done;
+    ++counted_;
+  }
   Run run(*this, Sql::commit);
-  return complete(run);
+  if (auto done = complete(run); !done || !changed) return done;
+  ++commits_;
+  if (auto there = in_place(); !there) return there;
+  guard_.acknowledge(commits_);
+  return {};
 }
 
 void Database::rollback() {
@@ -255,6 +310,17 @@ void Database::rollback() {
 }
 
 Result<Loaded> Database::load(size_t finished_max) {
+  auto loaded = read_all(finished_max);
+  if (!loaded) {
+    if (!fault_) fault_ = loaded.error();  // so that the boot is not counted
+    return loaded;
+  }
+  may_checkpoint(true);
+  shown_ = path_.substr(path_.rfind('/') + 1);
+  return loaded;
+}
+
+Result<Loaded> Database::read_all(size_t finished_max) {
   Loaded out;
   auto boot = count_boot();
   if (!boot) return boot.error();
@@ -273,6 +339,9 @@ Result<Loaded> Database::load(size_t finished_max) {
   while (attempts.row()) {
     Attempt& attempt = out.attempts.emplace_back();
     attempts >> attempt.job >> attempt.fence >> attempt.pid >> attempt.start_ticks >> attempt.boot_id >> attempt.cgroup;
+    if (attempt.job == JobId{} || attempt.pid < 0 || attempt.pid > kPidMax)
+      return {Errc::corrupt,
+              shown_ + ": a row of attempts (pid " + std::to_string(attempt.pid) + ") was written by no engine" + std::string(kRowRemedy)};
   }
   if (auto done = complete(attempts); !done) return done.error();
   return out;

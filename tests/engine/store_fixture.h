@@ -28,6 +28,7 @@ inline int make_store_directory(void**) {
 
 inline int no_store_yet(void**) {
   for (const char* suffix : {"", "-wal", "-shm", "-journal"}) unlink((store_path() + suffix).c_str());
+  unlink((store_directory + "/acknowledged").c_str());
   return 0;
 }
 

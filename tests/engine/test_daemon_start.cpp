@@ -1,5 +1,7 @@
 // jobcastd as a process: its command line, its place on the machine, its stop, its idleness.
 #include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -170,6 +172,61 @@ void asked_twice_it_stops_at_once(void**) {
   assert_int_equal(daemon->stop(), 0);
 }
 
+// Connects as that user and group; the answer's error code, 0 for a result, -1 where it cannot connect.
+int answer_for(uid_t user, gid_t group) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) fail_msg("pipe");
+  const pid_t child = fork();
+  if (child == 0) {
+    int answer = -1;
+    if (setgroups(0, nullptr) == 0 && setgid(group) == 0 && setuid(user) == 0)
+      if (auto client = ControlClient::connect(daemon->socket())) {
+        const auto done = client->call("queue.list", Json::object());
+        answer = done ? 0 : static_cast<int>(done.error().code);
+      }
+    _exit(write(ends[1], &answer, sizeof answer) == sizeof answer ? 0 : 1);
+  }
+  int answer = -2;
+  if (read(ends[0], &answer, sizeof answer) != sizeof answer) fail_msg("read");
+  close(ends[0]);
+  close(ends[1]);
+  waitpid(child, nullptr, 0);
+  return answer;
+}
+
+void control_users_lets_nobody_in(void**) {
+  const passwd* const listed = getpwnam("nobody");
+  if (geteuid() != 0 || !listed) skip();
+  const uid_t user = listed->pw_uid, other = 12345;
+  const gid_t group = 12345;  // of nobody's
+  daemon = std::make_unique<Daemon>(R"(,"control":{"users":["nobody"]})");
+  assert_true(daemon->start());
+  assert_non_null(strstr(daemon->stderr_text().c_str(), "user nobody cannot enter"));  // mkdtemp made it 0700
+  assert_int_equal(answer_for(user, group), -1);
+  assert_int_equal(chmod(daemon->dir().c_str(), 0711), 0);
+  assert_int_equal(answer_for(user, group), 0);
+  assert_int_equal(answer_for(other, group), static_cast<int>(Errc::unauthorized));
+  assert_int_equal(daemon->stop(), 0);
+}
+
+void the_second_of_two_groups_is_not_let_in(void**) {
+  if (geteuid() != 0 || !getgrnam("daemon") || !getgrnam("games")) skip();
+  const gid_t first = getgrnam("daemon")->gr_gid, second = getgrnam("games")->gr_gid;
+  daemon = std::make_unique<Daemon>(R"(,"control":{"groups":["daemon","games"]})");
+  assert_int_equal(chmod(daemon->dir().c_str(), 0711), 0);
+  assert_true(daemon->start());
+  assert_null(strstr(daemon->stderr_text().c_str(), "cannot enter"));
+  for (const gid_t group : {first, second}) assert_int_equal(answer_for(12345, group), 0);
+  assert_int_equal(answer_for(12345, 12345), static_cast<int>(Errc::unauthorized));
+  assert_int_equal(daemon->stop(), 0);
+  daemon = std::make_unique<Daemon>(R"(,"control":{"groups":["daemon"]})");
+  assert_int_equal(chmod(daemon->dir().c_str(), 0711), 0);
+  assert_true(daemon->start());
+  assert_int_equal(answer_for(12345, first), 0);
+  assert_int_equal(answer_for(12345, second), -1);  // one group owns the file: the others do not even connect
+  assert_int_equal(daemon->stop(), 0);
+}
+
 void hup_changes_nothing(void**) {
   assert_true(daemon->start());
   kill(daemon->pid(), SIGHUP);
@@ -226,6 +283,8 @@ int main() {
       cmocka_unit_test_setup_teardown(only_a_dead_sockets_file_is_replaced, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(a_clean_stop_puts_running_jobs_back_without_charging_the_attempt, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(asked_twice_it_stops_at_once, make_daemon, end_daemon),
+      cmocka_unit_test_setup_teardown(control_users_lets_nobody_in, make_daemon, end_daemon),
+      cmocka_unit_test_setup_teardown(the_second_of_two_groups_is_not_let_in, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(hup_changes_nothing, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(what_is_over_for_long_goes_with_its_log, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(an_idle_engine_sleeps_and_is_small, make_daemon, end_daemon),

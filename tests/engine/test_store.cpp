@@ -52,11 +52,11 @@ void same_job(const Job& a, const Job& b) {
 Job full_job() {
   Job job = new_job();
   job.priority = -7;
-  job.rev = (uint64_t{3} << 32) + 9;
+  job.rev = 0xffff'fff9;  // of boot 0: nothing was loaded
   job.attempt = 2;
   job.max_attempts = 5;
   job.crashes = 1;
-  job.fence = UINT64_MAX - 1;
+  job.fence = 0xffff'fff8;
   job.run_at_ms = 1234;
   job.state = JobState::running;
   job.started_ms = 1795440000123;

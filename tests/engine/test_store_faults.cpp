@@ -33,9 +33,10 @@ void a_file_that_is_no_database_is_corrupt(void**) {
   refused(Errc::corrupt, ".recover");
 }
 
-void a_damaged_page_is_corrupt_when_it_is_read(void**) {
+void a_damaged_page_is_corrupt(void**) {
   {
     auto store = open_store();
+    assert_true(store->load(0).ok());
     for (int i = 0; i < 2000; ++i) store->insert(new_job(), nullptr);
     assert_true(insert(*store, new_job()).ok());
   }
@@ -48,11 +49,7 @@ void a_damaged_page_is_corrupt_when_it_is_read(void**) {
       file << std::string(64, '\xa5');
     }
   }
-  auto store = open_store();
-  const auto loaded = store->load(10);
-  assert_false(loaded.ok());
-  assert_int_equal(loaded.error().code, Errc::corrupt);
-  assert_non_null(strstr(loaded.error().detail.c_str(), ".recover"));
+  refused(Errc::corrupt, ".recover");
 }
 
 void a_database_of_something_else_is_left_alone(void**) {
@@ -79,7 +76,7 @@ void a_directory_that_is_not_there_is_named(void**) {
 
 void a_symbolic_link_is_not_followed(void**) {
   assert_int_equal(symlink("/dev/null", store_path().c_str()), 0);
-  refused(Errc::internal, "must be a file");
+  refused(Errc::corrupt, "is a symbolic link");
 }
 
 }  // namespace
@@ -87,7 +84,7 @@ void a_symbolic_link_is_not_followed(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test_setup(a_file_that_is_no_database_is_corrupt, no_store_yet),
-      cmocka_unit_test_setup(a_damaged_page_is_corrupt_when_it_is_read, no_store_yet),
+      cmocka_unit_test_setup(a_damaged_page_is_corrupt, no_store_yet),
       cmocka_unit_test_setup(a_database_of_something_else_is_left_alone, no_store_yet),
       cmocka_unit_test_setup(a_newer_schema_is_left_alone, no_store_yet),
       cmocka_unit_test_setup(a_second_engine_is_refused, no_store_yet),
