@@ -193,6 +193,7 @@ export class JobStatusPanel extends HTMLElement {
 
   #showStatus(status) {
     const {badge, reconnect, stale} = this.#parts;
+    if (status === 'live') this.#drawWaiting();  // not a frame after the badge has said it
     badge.dataset.status = status;
     badge.textContent = BADGES[status];
     reconnect.hidden = !['connecting', 'polling', 'offline'].includes(status);
@@ -202,12 +203,15 @@ export class JobStatusPanel extends HTMLElement {
   // At most one drawing a frame, however fast the updates come.
   #later(job) {
     this.#waiting.set(job.job_id, job);
-    this.#frame ||= requestAnimationFrame(() => {
-      this.#frame = 0;
-      const jobs = [...this.#waiting.values()];
-      this.#waiting.clear();
-      for (const each of jobs) this.#draw(each);
-    });
+    this.#frame ||= requestAnimationFrame(() => this.#drawWaiting());
+  }
+
+  #drawWaiting() {
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    const jobs = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const each of jobs) this.#draw(each);
   }
 
   #row(job) {

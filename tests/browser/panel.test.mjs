@@ -151,6 +151,19 @@ test('a panel that is moved keeps its token, its rows and its connection', async
   await page.close();
 });
 
+test('what it shows is drawn before the badge says Live, not a frame later', async () => {
+  const job = await demo.submit({kind: 'fails', meta: {title: 'drawn in time'}});
+  const page = await open('about:blank', {}, (fresh) => fresh.addInitScript(() => { window.requestAnimationFrame = () => 1; }));  // a frame that never comes
+  await page.goto(address(demo));
+  const ids = await page.evaluate(async () => {
+    const root = document.querySelector('job-status-panel').shadowRoot;
+    while (root.querySelector('.badge').dataset.status !== 'live') await new Promise((resolve) => setTimeout(resolve, 5));
+    return [...root.querySelectorAll('li')].map((li) => li.dataset.jobId);
+  });
+  assert.ok(ids.includes(job.job_id));
+  await page.close();
+});
+
 test("it is styled under style-src 'self'", async () => {
   const refused = [];
   const page = await open(address(demo, `${proxy.base}/strict`), {}, async (fresh) => {
