@@ -8,8 +8,11 @@
 
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 #include <string>
 #include <utility>
+
+#include "base/log.h"
 
 // Newer than some C libraries' headers.
 #ifndef F_SEAL_FUTURE_WRITE
@@ -25,6 +28,19 @@ namespace {
 constexpr int kSizeSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
 Error failed(const char* what) { return {Errc::internal, std::string(what) + ": " + strerror(errno), {}}; }
+
+// Before Linux 5.1 there is no seal that leaves our mapping writable and refuses others: there readers get a descriptor that was opened for
+// reading, and the file's mode lets nobody open it again for writing but its owner and root.
+Result<Fd> read_only(const Fd& fd) {
+  static std::once_flag said;
+  std::call_once(said, [] { log::notice("kernel_without_future_write_seal", {{"instead", "readers get a descriptor that only reads"}}); });
+  if (fchmod(fd.get(), 0400) != 0) return failed("memfd: fchmod");
+  Fd again(open(("/proc/self/fd/" + std::to_string(fd.get())).c_str(), O_RDONLY | O_CLOEXEC));
+  if (!again) return failed("memfd: open for reading by /proc/self/fd (is /proc mounted?)");
+  return again;
+}
+
+bool only_reads(const Fd& fd) { return (fcntl(fd.get(), F_GETFL) & O_ACCMODE) == O_RDONLY; }
 
 }  // namespace
 
@@ -49,14 +65,24 @@ Result<SealedMemory> create_sealed(const char* name, size_t bytes, bool peers_ma
   if (data == MAP_FAILED) return failed("memfd: mmap");
   Mapping map(data, bytes);
   // FUTURE_WRITE leaves the mapping above writable and refuses every later one.
-  if (fcntl(fd.get(), F_ADD_SEALS, kSizeSeals | (peers_may_write ? 0 : F_SEAL_FUTURE_WRITE)) != 0) return failed("memfd: seal");
+  if (!peers_may_write && fcntl(fd.get(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE) != 0) {
+    if (errno != EINVAL) return failed("memfd: seal");
+    auto reading = read_only(fd);
+    if (!reading) return reading.error();
+    if (fcntl(fd.get(), F_ADD_SEALS, kSizeSeals) != 0) return failed("memfd: seal");
+    return SealedMemory{std::move(*reading), std::move(map)};
+  }
+  if (fcntl(fd.get(), F_ADD_SEALS, kSizeSeals) != 0) return failed("memfd: seal");
   return SealedMemory{std::move(fd), std::move(map)};
 }
 
 Result<Mapping> map_sealed(const Fd& fd, Access access, size_t bytes_min, size_t bytes_max) {
-  const int wanted = kSizeSeals | (access == Access::read ? F_SEAL_FUTURE_WRITE : 0);
+  // The seals of the size are what this process needs: without them its owner could pull the memory away. That no other reader can write
+  // is for the owner to see to, by the seal or by descriptors that only read; what is read is checked in either case.
   const int seals = fcntl(fd.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & wanted) != wanted) return {Errc::corrupt, "shared memory is not sealed: its owner could pull it away"};
+  const bool guarded = access == Access::read_write || (seals & F_SEAL_FUTURE_WRITE) != 0 || only_reads(fd);
+  if (seals < 0 || (seals & kSizeSeals) != kSizeSeals || !guarded)
+    return {Errc::corrupt, "shared memory is not sealed: its owner could pull it away"};
   struct stat status;
   if (fstat(fd.get(), &status) != 0) return failed("shared memory: fstat");
   const auto bytes = static_cast<uint64_t>(status.st_size);

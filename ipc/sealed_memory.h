@@ -36,7 +36,7 @@ struct SealedMemory {
 };
 
 // Zeroed, not yet backed by pages. `peers_may_write`: the descriptor may be mapped writable again by whoever gets it; else only `map` can
-// ever write it. Errors: internal.
+// ever write it (before Linux 5.1: only `map` and its owner's own processes). Errors: internal.
 [[nodiscard]] Result<SealedMemory> create_sealed(const char* name, size_t bytes, bool peers_may_write);
 
 // Maps what another process sealed, once its seals and size leave nothing to fear. Errors: corrupt, internal.

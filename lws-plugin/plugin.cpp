@@ -20,6 +20,7 @@
 #include "lws-plugin/exchange.h"
 #include "lws-plugin/lws_headers.h"
 #include "lws-plugin/plugin.h"
+#include "lws-plugin/request_guard.h"
 #include "lws-plugin/timer.h"
 #include "lws-plugin/vhost.h"
 #include "lws-plugin/ws.h"
@@ -79,6 +80,14 @@ bool body_would_loop(lws* wsi) {
   return true;
 }
 
+bool refuse_faulty(lws* wsi, Vhost* vhost) {
+  const char* fault = is_h2(wsi) ? nullptr : request_fault(wsi);  // HTTP/2 is refused later
+  if (!fault) return false;
+  if (vhost) ++vhost->counters.http_malformed;
+  write_refusal(wsi, problem(400, "invalid", fault));
+  return true;
+}
+
 // ---- what only the first protocol of a vhost hears: every connection and upgrade, whatever it becomes
 
 int guard(lws* wsi, lws_callback_reasons reason, void* in, bool& mine) {
@@ -91,11 +100,15 @@ int guard(lws* wsi, lws_callback_reasons reason, void* in, bool& mine) {
       if (vhost) vhost->connections.opened(wsi);
       return 0;
     case LWS_CALLBACK_WSI_DESTROY: Connections::closed(wsi); return 0;
-    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE: return in && strcasecmp(static_cast<const char*>(in), "websocket") != 0 ? -1 : 0;  // h2c
+    case LWS_CALLBACK_HTTP_CONFIRM_UPGRADE:
+      if (refuse_faulty(wsi, vhost)) return -1;
+      return in && strcasecmp(static_cast<const char*>(in), "websocket") != 0 ? -1 : 0;  // h2c
+    // CONNECT, and what lws lets fall back to bytes of no protocol: it would wait for ever.
+    case LWS_CALLBACK_RAW_ADOPT:
+    case LWS_CALLBACK_RAW_CONNECTED:
+    case LWS_CALLBACK_RAW_RX: return -1;
     case LWS_CALLBACK_FILTER_HTTP_CONNECTION: {
-      // A negative length would be read as none, and what follows as the next request.
-      const std::string length = header(wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH);
-      if (!length.empty() && !parse_length(length) && lws_hdr_total_length(wsi, WSI_TOKEN_POST_URI) <= 0) return 1;
+      if (refuse_faulty(wsi, vhost)) return 1;
       const bool loops = body_would_loop(wsi);
       Connections::begin_request(wsi);  // not clean again until the end of this transaction is seen
       return loops ? 1 : 0;
@@ -115,8 +128,9 @@ int on_http(lws* wsi, lws_callback_reasons reason, HttpSlot* slot, void* in, siz
     case LWS_CALLBACK_HTTP: {
       Vhost* vhost = Vhost::of(wsi);
       if (!vhost || !slot) return -1;
-      if (is_h2(wsi)) return -1;                                        // faults in lws 4.1, and headers that cannot be read before 5.0
-      if (!Connections::known(wsi) && body_would_loop(wsi)) return -1;  // another protocol is the vhost's first
+      if (is_h2(wsi)) return -1;  // faults in lws 4.1, and headers that cannot be read before 5.0
+      if (!Connections::known(wsi) && (refuse_faulty(wsi, vhost) || body_would_loop(wsi)))
+        return -1;  // another protocol is the vhost's first
       destroy(slot->exchange);
       slot->exchange = new Exchange(*vhost, wsi);
       return slot->exchange->on_request();

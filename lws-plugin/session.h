@@ -81,6 +81,9 @@ class Session {
   // One whole message of a ws client. Never fails: what is wrong with it is answered.
   void on_message(std::string_view text, const Time& now);
 
+  // Whom the upgrade to ws brought, verified already: answered as the message `authenticate` is.
+  void authenticate(Identity who, const Time& now) { join_as(std::move(who), {}, 0, now); }
+
   // Appends frames to `out` until about `bytes_max` more bytes are there (a frame is never cut; at least one is given, so up to 9 KiB
   // may come whatever the bound). True: more is waiting, ask for writable again. Nothing to send: nothing appended, false.
   [[nodiscard]] bool collect(std::string& out, size_t bytes_max, const Time& now);
@@ -146,6 +149,8 @@ class Session {
   // session_requests.cpp: messages and their answers
   void connected();
   void authenticate(const Message& message, const Time& now);
+  void join_as(Identity who, std::string_view id, uint64_t seen_rev, const Time& now);
+  void auth_failed(std::string_view code, std::string_view why, std::string_view id);
   void subscribe_job(const Message& message);
   void subscribe_known(const JobId& job, uint64_t rev, uint32_t min_interval_ms, std::string_view id, const Error* why_unknown);
   bool drop_finished();

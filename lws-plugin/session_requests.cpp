@@ -124,31 +124,36 @@ void Session::on_message(std::string_view text, const Time& now) {
   }
 }
 
+void Session::auth_failed(std::string_view code, std::string_view why, std::string_view id) {
+  ++hub_.stats_.auth_failed;
+  ++hub_.stats_.refused;
+  auth_error(code, why, id);
+}
+
 void Session::authenticate(const Message& message, const Time& now) {
-  const auto fail = [&](std::string_view code, std::string_view why) {
-    ++hub_.stats_.auth_failed;
-    ++hub_.stats_.refused;
-    auth_error(code, why, message.id);
-  };
   auto verified = hub_.backend_.verify(message.token, transport_.address(), now);
   if (!verified) {
     const Error& error = verified.error();
     if (error.code != Errc::unauthorized) return refuse(message.request, message.id, error_code(error), error.detail);
-    return fail(error.field.empty() ? "token_invalid" : error.field, error.detail);
+    return auth_failed(error.field.empty() ? "token_invalid" : error.field, error.detail, message.id);
   }
-  if (!identity_.user.empty() && verified->user != identity_.user)
-    return fail("user_mismatch", "this connection belongs to another user: open a new one");
-  if (verified->ended(now)) return fail("token_expired", "the token has expired: authenticate with a new one");
+  join_as(std::move(verified).value(), message.id, message.rev, now);
+}
+
+void Session::join_as(Identity who, std::string_view id, uint64_t seen_rev, const Time& now) {
+  if (!identity_.user.empty() && who.user != identity_.user)
+    return auth_failed("user_mismatch", "this connection belongs to another user: open a new one", id);
+  if (who.ended(now)) return auth_failed("token_expired", "the token has expired: authenticate with a new one", id);
   const bool joining = !owner_;
-  const auto user = hub_.owners_.find(verified->user);
+  const auto user = hub_.owners_.find(who.user);
   if (joining && user != hub_.owners_.end() && user->second->sessions.size() >= hub_.limits_.sessions_per_user_max)
-    return fail("too_many_sessions",
-                "this user has " + std::to_string(hub_.limits_.sessions_per_user_max) + " connections already: close one");
+    return auth_failed("too_many_sessions",
+                       "this user has " + std::to_string(hub_.limits_.sessions_per_user_max) + " connections already: close one", id);
   ++hub_.stats_.auth_ok;
-  join(std::move(verified).value());
+  join(std::move(who));
   Json data = expiry_json(now);
   data.set("user_id", identity_.user).set("rev", hub_.order_);
-  answer("authenticated", data.dump(), message.id);
+  answer("authenticated", data.dump(), id);
   std::vector<JobId> lost;  // a renewed token may allow less
   for (Subscription* subscription = subscriptions_.front(); subscription;) {
     Subscription& at = *subscription;
@@ -158,7 +163,7 @@ void Session::authenticate(const Message& message, const Time& now) {
     unsubscribe(at);
   }
   for (const JobId& job : lost) answer("unsubscribed", job_json(job));
-  if (joining && message.rev > 0 && !closing_) resume_room(message.rev);
+  if (joining && seen_rev > 0 && !closing_) resume_room(seen_rev);
   schedule(now);
 }
 

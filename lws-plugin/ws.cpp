@@ -7,6 +7,7 @@
 #include "lws-plugin/frames.h"
 #include "lws-plugin/kernel_queue.h"
 #include "lws-plugin/lws_headers.h"
+#include "lws-plugin/request_guard.h"
 #include "lws-plugin/routes/http.h"
 
 namespace jobcast::plugin {
@@ -22,14 +23,7 @@ constexpr std::string_view kPing = "jobcast";  // lws 4.1 does not tell of an em
 // The handshake's refusal: the role is ws already, so the bytes are sent as they are.
 void refuse(Vhost& vhost, lws* wsi, const HttpResponse& response) {
   ++vhost.counters.ws_refused;
-  std::string& out = vhost.scratch;
-  out.assign(LWS_PRE, '\0');
-  out.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ").append(status_title(response.status));
-  out.append("\r\ncontent-type: ").append(response.content_type).append("\r\ncontent-length: ");
-  out.append(std::to_string(response.body.size())).append("\r\nconnection: close\r\n");
-  for (const auto& [name, value] : response.headers) out.append(name).append(": ").append(value).append("\r\n");
-  out.append("\r\n").append(response.body);
-  (void)lws_write(wsi, reinterpret_cast<unsigned char*>(out.data()) + LWS_PRE, out.size() - LWS_PRE, LWS_WRITE_HTTP);
+  write_refusal(wsi, response);
 }
 
 bool offers(std::string_view list, std::string_view protocol) {
@@ -71,21 +65,19 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
     return no(problem(400, "invalid", "the subprotocol is jobcast.v1", "Sec-WebSocket-Protocol"));
   const OriginIs origin = classify_origin(request.origin, request.host, vhost.options.origins);
   if (origin == OriginIs::foreign) return no(problem(403, "forbidden", "this origin is not on the allow-list", "Origin"));
+  if (origin == OriginIs::anyone) request.cookie.clear();  // what a browser adds by itself says nothing for such a page
+  if (const char* fault = request_fault(wsi)) return no(problem(400, "invalid", fault));
+  if (parse_length(request.content_length).value_or(0) > 0 || !request.transfer_encoding.empty())
+    return no(problem(400, "invalid", "an upgrade has no body", "Content-Length"));
+  std::optional<Identity> identity;
+  if (!request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty()) {
+    auto who = vhost.identify(request, now);
+    if (!who) return no(who.error().code == Errc::unauthorized ? unauthorized(request, who.error().detail) : problem(who.error()));
+    identity = std::move(*who);
+  }
   auto* connection = new WsConnection(vhost, wsi);
   connection->address_ = request.address;
-  if (origin == OriginIs::anyone) request.cookie.clear();  // what a browser adds by itself says nothing for such a page
-  const bool asks =
-      !request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty();
-  if (asks) {
-    auto who = vhost.identify(request, now);
-    std::optional<std::string> credential = who ? vhost.tickets.issue(*who, now) : std::nullopt;
-    if (!credential) {
-      delete connection;
-      if (who) return no(problem({Errc::full, "too many come at once: try again later", {}}));
-      return no(who.error().code == Errc::unauthorized ? unauthorized(request, who.error().detail) : problem(who.error()));
-    }
-    connection->credential_ = std::move(*credential);
-  }
+  connection->identity_ = std::move(identity);
   return connection;
 }
 
@@ -105,8 +97,8 @@ int WsConnection::on_established() {
   vhost_.opened(*this);
   session_ = &vhost_.hub.open(*this, now);
   if (log::enabled(log::Level::info)) log::info("ws_opened", {{"session", session_->id()}});
-  if (!credential_.empty())
-    session_->on_message(R"({"event":"authenticate","data":{"token":")" + std::exchange(credential_, {}) + "\"}}", now);
+  if (identity_) session_->authenticate(*identity_, now);
+  identity_.reset();
   lws_callback_on_writable(wsi_);
   return 0;
 }

@@ -82,6 +82,15 @@ void hand_over_log(const lws_protocols& jobcast) {
   jobcast.callback(nullptr, plugin::kHostLogs, nullptr, &log, 0);
 }
 
+// lws takes a line "HTTP/1.1 …" for a header of that name, so a target that ends in "%0aHTTP/1.1" makes a request whose version is where it
+// belongs. The limit of a header's length counts there and not in the request line: it makes such a version none.
+const lws_token_limits* header_limits(uint32_t bytes_max) {
+  static lws_token_limits limits;
+  for (auto& limit : limits.token_limit) limit = static_cast<unsigned short>(bytes_max);
+  limits.token_limit[WSI_TOKEN_HTTP] = 1;
+  return &limits;
+}
+
 const lws_protocols kDummy = {"http-only", lws_callback_http_dummy, 0, 0, 0, nullptr, 0};
 
 }  // namespace
@@ -129,6 +138,7 @@ Result<void> Server::start() {
   info.pcontext = &context_;
   info.timeout_secs = static_cast<unsigned>(config_.timeout_s);
   info.max_http_header_data2 = config_.header_bytes_max;
+  info.token_limits = header_limits(config_.header_bytes_max);
   info.pt_serv_buf_size = 16'384;
   info.server_string = or_null(config_.server_string);
   info.alpn = "http/1.1";

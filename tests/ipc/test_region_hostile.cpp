@@ -95,6 +95,19 @@ void memory_without_seals_is_refused(void**) {
   assert_false(RegionReader::open(Fd(dup(0)), std::move(pipe_like.block.fd), std::move(pipe_like.bell.first)).ok());
 }
 
+void region_of_a_kernel_without_future_write_is_taken_by_a_descriptor_that_only_reads(void**) {
+  const auto bytes = sample_region();
+  for (const int flags : {O_RDONLY, O_RDWR}) {
+    Fd memory(memfd_create("old", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    assert_int_equal(write(memory.get(), bytes.data(), bytes.size()), bytes.size());
+    assert_int_equal(fcntl(memory.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), 0);
+    Fd given(::open(("/proc/self/fd/" + std::to_string(memory.get())).c_str(), flags | O_CLOEXEC));
+    auto other = fake(bytes);
+    auto reader = RegionReader::open(std::move(given), std::move(other.block.fd), std::move(other.bell.first));
+    assert_int_equal(reader.ok(), flags == O_RDONLY);
+  }
+}
+
 void a_region_of_another_size_is_refused(void**) {
   auto bytes = sample_region();
   bytes.resize(bytes.size() + 4096);
@@ -198,6 +211,7 @@ int main() {
       cmocka_unit_test(a_header_that_lies_is_refused),
       cmocka_unit_test(another_layout_version_is_refused_and_both_versions_are_named),
       cmocka_unit_test(memory_without_seals_is_refused),
+      cmocka_unit_test(region_of_a_kernel_without_future_write_is_taken_by_a_descriptor_that_only_reads),
       cmocka_unit_test(a_region_of_another_size_is_refused),
       cmocka_unit_test(a_record_with_an_impossible_length_is_corrupt_not_a_crash),
       cmocka_unit_test(a_padding_that_does_not_lead_to_the_end_of_the_ring_is_corrupt),

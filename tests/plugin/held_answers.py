@@ -275,6 +275,18 @@ class Process(unittest.TestCase):
             self.assertEqual(host.get("/jobcast/v1/jobs")[0], 503)
             self.assertIn("chmod o-rwx " + path, host.stop())
 
+    @unittest.skipIf(LWSWS, "SIGTERM is no end for lwsws")
+    def test_sigterm_ends_the_host_at_once_while_a_ws_and_a_stream_are_open(self):
+        for loop in ("poll", "libuv"):
+            host = Host(arguments=("--loop", loop))
+            job = host.submit()
+            with open_ws(host), host.connect() as stream, host.connect():
+                stream.sendall(f"GET /jobcast/v1/jobs/{job}/events HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {host.token}\r\n\r\n".encode())
+                self.assertIn(b"200", stream.recv(65536))
+                host.parent.send_signal(signal.SIGTERM)
+                self.assertEqual(host.parent.wait(5), 0)
+            host.stop()
+
     def test_option_that_makes_no_sense_is_named_and_the_vhost_answers_503(self):
         for options, word in (({"colour": "red"}, "colour"), ({"body-bytes": "many"}, "body-bytes"), ({"key": "HS256:/nonexistent"}, "key"), ({"origin": "app.example"}, "origin")):
             host = Host(options, plain=True)

@@ -13,6 +13,8 @@ LWS_VERSION = tuple(int(n) for n in re.search(r"libwebsockets (\d+)\.(\d+)\.(\d+
                     subprocess.run([os.path.join(BIN, "jobcast-host"), "--version"], capture_output=True, text=True, check=True).stdout).groups())
 KEEPS_PIPELINED = LWS_VERSION < (4, 2, 0)
 
+BEFORE_EXEC = None  # what engines and hosts call before they become that
+
 ARGUMENTS = os.environ.get("JOBCAST_TEST_ARGUMENTS", "").split()  # more for jobcast-host, such as --loop libuv
 
 
@@ -46,7 +48,7 @@ class Engine:
 
     def start(self):
         with open(os.path.join(self.dir, "engine.log"), "a") as log:
-            self.child = subprocess.Popen([os.path.join(BIN, "jobcastd"), "--config", os.path.join(self.dir, "jobcastd.conf")], stderr=log)
+            self.child = subprocess.Popen([os.path.join(BIN, "jobcastd"), "--config", os.path.join(self.dir, "jobcastd.conf")], stderr=log, preexec_fn=BEFORE_EXEC)
         self.control = until("the engine listens", self._connect)
 
     def _connect(self):
@@ -124,7 +126,7 @@ class Host:
     def _start_host(self, config, arguments):
         with open(os.path.join(self.dir, "host.json"), "w") as file:
             json.dump(config, file)
-        self.parent = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments, *ARGUMENTS], env=self.env,
+        self.parent = subprocess.Popen([os.path.join(BIN, "jobcast-host"), "-c", file.name, "--json", *arguments, *ARGUMENTS], env=self.env, preexec_fn=BEFORE_EXEC,
                                        stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.parent.stdout.readline()
         assert line, open(self.log.name).read()
@@ -145,7 +147,7 @@ class Host:
             json.dump({"global": config["global"]}, file)
         with open(os.path.join(self.dir, "lwsws/conf.d/jobcast"), "w") as file:
             json.dump({"vhosts": config["vhosts"]}, file)
-        self.parent = subprocess.Popen([LWSWS, "-n", "-c", os.path.join(self.dir, "lwsws"), "-d", "7"], env=self.env, stdout=subprocess.DEVNULL, stderr=self.log)
+        self.parent = subprocess.Popen([LWSWS, "-n", "-c", os.path.join(self.dir, "lwsws"), "-d", "7"], env=self.env, preexec_fn=BEFORE_EXEC, stdout=subprocess.DEVNULL, stderr=self.log)
         until("lwsws serves", lambda: self._answers() or self.parent.poll() is not None)
         with open(f"/proc/{self.parent.pid}/task/{self.parent.pid}/children") as file:
             self.pid = int(file.read().split()[0])
