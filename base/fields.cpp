@@ -65,6 +65,13 @@ std::string Fields::string(const char* key, std::string_view fallback, size_t by
   return std::string(*text);
 }
 
+std::optional<std::string> Fields::optional_string(const char* key, size_t bytes_max) {
+  if (!has(key)) return std::nullopt;
+  std::string value = string(key, "", bytes_max);
+  if (value.empty()) fail(key, "is empty: leave it out where there is none");
+  return value;
+}
+
 std::string Fields::required_string(const char* key, size_t bytes_max) {
   std::string value = string(key, "", bytes_max);
   if (value.empty()) fail(key, "is required: a non-empty string");

@@ -228,6 +228,7 @@ void AttemptProcess::finish() {
   if (abandoned_) return;
   stdout_.drain_and_close();
   stderr_.drain_and_close();
+  log_.close();
   stderr_lines_.finish([this](std::string_view line) { on_stderr_line(line); });
   if (feed_) feed_->finish();
   if (latch_.cancel_acknowledged() && ladder_.acknowledge(jobcast::now().mono_ms()))  // and ended before it was seen

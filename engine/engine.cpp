@@ -6,7 +6,7 @@
 
 #include "base/invariant.h"
 #include "base/log.h"
-#include "engine/own_file.h"
+#include "engine/job_output.h"
 #include "engine/proc.h"
 #include "engine/snapshot.h"
 
@@ -194,6 +194,7 @@ void Engine::adopt(Loaded loaded) {
   std::stable_partition(loaded.live.begin(), loaded.live.end(), [](const Job& job) { return job.state == JobState::running; });
   std::vector<JobId> lost;
   for (Job& job : loaded.live) {
+    if (job.state == JobState::retrying) job.due_mono_ms = loop_.now().mono_ms() + backoff_left_ms(job);
     Live& live = add(std::move(job));
     scheduler_.note(live.job);
     if (live.job.state == JobState::running) journal_.restore(live.job);
@@ -281,23 +282,34 @@ void Engine::end_turn() {
 }
 
 void Engine::set_due_timer() {
-  const auto next = scheduler_.next_due_ms();
-  if (next == due_ms_) return;
-  due_ms_ = next;
+  const auto next = scheduler_.next_due();
+  if (next == due_) return;
+  due_ = next;
   loop_.cancel(std::exchange(due_timer_, 0));
-  if (!next) return;
-  const int64_t wait_ms = std::clamp<int64_t>(*next - loop_.now().unix_ms, 0, kDueTimerMsMax);
-  due_timer_ = loop_.after_ms(wait_ms, [this] { make_due(); });
+  if (!next.unix_ms && !next.mono_ms) return;
+  const Time now = loop_.now();
+  int64_t wait_ms = kDueTimerMsMax;
+  if (next.unix_ms) wait_ms = std::min(wait_ms, *next.unix_ms - now.unix_ms);
+  if (next.mono_ms) wait_ms = std::min(wait_ms, *next.mono_ms - now.mono_ms());
+  due_timer_ = loop_.after_ms(std::max<int64_t>(wait_ms, 0), [this] { make_due(); });
 }
 
 void Engine::make_due() {
   due_timer_ = 0;
-  due_ms_.reset();  // so that the next end of a turn sets the timer anew
-  for (const JobId& id : scheduler_.due(loop_.now().unix_ms, kDueMax)) {
+  due_ = {};  // so that the next end of a turn sets the timer anew
+  for (const JobId& id : scheduler_.due(loop_.now(), kDueMax)) {
     Live& live = *find(id);
     must(live, On::due, facts(live));
     commit(live);
   }
+}
+
+// What is left of a backoff that an earlier engine began. It is stored as a time of day; whatever became of the clock since, no backoff
+// waits longer than the longest of its kind.
+int64_t Engine::backoff_left_ms(const Job& job) const {
+  const auto kind = config_.kinds.find(job.kind);
+  const int64_t longest_ms = kind == config_.kinds.end() ? 0 : backoff_ms(kind->second, job.attempt, 1);
+  return std::clamp<int64_t>(job.run_at_ms - loop_.now().unix_ms, 0, longest_ms);
 }
 
 // Keeps the places at the head of each queue true, at most once a second.
@@ -335,7 +347,7 @@ void Engine::retain() {
       return set_retain_timer(kRetainSoonMs);
     }
     for (const JobId& id : *deleted)
-      if (launcher_) remove_own_file(launcher_->log_path(id));
+      if (launcher_) CappedLog::remove(launcher_->log_path(id));
     if (!deleted->empty()) log::info("retention", {{"deleted", deleted->size()}});
     set_retain_timer(deleted->empty() ? kRetainIdleMs : 0);
   });

@@ -137,6 +137,7 @@ class Engine final : public LauncherObserver {
   void hold_is_due();
   void make_due();
   void set_due_timer();
+  [[nodiscard]] int64_t backoff_left_ms(const Job& job) const;
   void refresh_waiting();
   void store_progress();
   void retain();
@@ -189,7 +190,7 @@ class Engine final : public LauncherObserver {
   size_t unwritten_ = 0;     // jobs of which the newest change failed to be written
   bool stopping_ = false;
   std::function<void()> stopped_;
-  std::optional<int64_t> due_ms_;
+  Scheduler::Due due_;
   Loop::TimerId due_timer_ = 0, progress_timer_ = 0, waiting_timer_ = 0, retain_timer_ = 0, stop_timer_ = 0, hold_timer_ = 0;
   int64_t retain_at_ns_ = 0;
   std::optional<int64_t> clock_ahead_ms_;  // the wall clock, less the time since the machine's start, when clock_was_set() last looked

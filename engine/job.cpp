@@ -115,7 +115,9 @@ void succeed(Job& job, const Facts& facts) {
 void fail(Job& job, const Facts& facts, JobState to) {
   note_end_of_attempt(job, facts);
   job.reason = to == cancelled ? Reason::user : facts.reason;
-  if (to == retrying) job.run_at_ms = facts.retry_at_ms;
+  if (to != retrying) return;
+  job.run_at_ms = facts.retry_at_ms;
+  job.due_mono_ms = facts.now.mono_ms() + facts.retry_at_ms - facts.now.unix_ms;
 }
 
 void drain(Job& job, JobState to) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <utility>
 
 #include "base/log.h"
@@ -14,6 +15,9 @@
 namespace jobcast::engine {
 namespace {
 
+constexpr const char* kDroppedSuffix = ".dropped";
+constexpr int64_t kHeldBytesMax = 64 * 1024;
+constexpr int64_t kNoteEveryNs = 1'000'000'000;
 constexpr size_t kChunkBytes = 64 * 1024;
 constexpr int kChunksPerLook = 2;
 constexpr int64_t kRestMs = 2;
@@ -22,14 +26,18 @@ constexpr int kChunksAtEnd = 1024;  // a pipe holds at most 1 MiB (fs.pipe-max-s
 }  // namespace
 
 void CappedLog::open(const std::string& path, int64_t bytes_max, int64_t bytes_per_second_max, int64_t now_mono_ns) {
+  remove_own_file(path + kDroppedSuffix);
   auto made = replace_own_file(path, O_WRONLY | O_APPEND, 0640);
   if (made)
     file_ = std::move(*made);
   else
     log::warning("job_log_failed", {{"error", made.error().detail}});
-  room_ = bytes_max;
+  path_ = path;
+  held_max_ = file_ ? static_cast<size_t>(std::min(bytes_max / 2, kHeldBytesMax)) : 0;
+  room_ = bytes_max - static_cast<int64_t>(held_max_);
   per_second_ = allowance_ = bytes_per_second_max;
   refilled_ns_ = now_mono_ns;
+  noted_ns_ = now_mono_ns - kNoteEveryNs;
 }
 
 void CappedLog::write(std::string_view bytes, int64_t now_mono_ns) {
@@ -37,24 +45,70 @@ void CappedLog::write(std::string_view bytes, int64_t now_mono_ns) {
   const int64_t passed_us = std::min<int64_t>((now_mono_ns - refilled_ns_) / 1000, 1'000'000);
   allowance_ = std::min(per_second_, allowance_ + per_second_ * passed_us / 1'000'000);
   refilled_ns_ = now_mono_ns;
+  if (!file_) return hold(bytes);
 
-  std::string marker;
-  if (gap_ > 0 && allowance_ > 0) marker = "\n[jobcast: " + std::to_string(gap_) + " bytes dropped]\n";
-  const int64_t kept_bytes = std::min({static_cast<int64_t>(bytes.size()), allowance_, room_ - static_cast<int64_t>(marker.size())});
-  const size_t kept = file_ && kept_bytes > 0 ? static_cast<size_t>(kept_bytes) : 0;
-  if (kept > 0) {
-    if (!marker.empty()) put(marker);
-    gap_ = 0;
+  if (!full_ && (gap_ > 0 || !held_.empty()) && allowance_ > 0 && room_ >= static_cast<int64_t>(held_.size())) release();
+  if (!full_ && gap_ == 0 && held_.empty()) {
+    const auto kept = static_cast<size_t>(std::clamp<int64_t>(std::min(allowance_, room_), 0, static_cast<int64_t>(bytes.size())));
     put(bytes.substr(0, kept));
-    allowance_ -= static_cast<int64_t>(kept);
+    bytes.remove_prefix(kept);
   }
-  const size_t lost = bytes.size() - kept;
+  if (bytes.empty()) return;
+  hold(bytes);
+  if (!full_ && room_ <= static_cast<int64_t>(held_.size())) {
+    full_ = true;
+    put("\n[jobcast: close to log_bytes_max: the end of what follows is written when the attempt is over]\n");
+  }
+  if (gap_ > 0 && now_mono_ns - noted_ns_ >= kNoteEveryNs) {
+    noted_ns_ = now_mono_ns;
+    note_dropped();
+  }
+}
+
+void CappedLog::hold(std::string_view bytes) {
+  held_ += bytes;
+  if (held_.size() <= held_max_) return;
+  const size_t lost = held_.size() - held_max_;
+  held_.erase(0, lost);
   dropped_ += lost;
   gap_ += lost;
 }
 
+void CappedLog::release() {
+  if (gap_ > 0) put("\n[jobcast: " + std::to_string(std::exchange(gap_, 0)) + " bytes dropped]\n");
+  put(std::exchange(held_, {}));
+}
+
+void CappedLog::close() {
+  if (!file_) return;
+  release();
+  if (dropped_ > 0) note_dropped();
+  file_.reset();
+}
+
+void CappedLog::note_dropped() const {
+  const auto file = replace_own_file(path_ + kDroppedSuffix, O_WRONLY, 0640);
+  const std::string text = std::to_string(dropped_) + "\n";
+  if (file) (void)!::write(file->get(), text.data(), text.size());
+}
+
+uint64_t CappedLog::dropped_of(const std::string& path) {
+  const auto file = open_own_file(path + kDroppedSuffix, O_RDONLY);
+  char text[24] = {};
+  const ssize_t got = file ? ::read(file->get(), text, sizeof text) : 0;
+  uint64_t dropped = 0;
+  if (got > 0) std::from_chars(text, text + got, dropped);
+  return dropped;
+}
+
+void CappedLog::remove(const std::string& path) {
+  remove_own_file(path);
+  remove_own_file(path + kDroppedSuffix);
+}
+
 void CappedLog::put(std::string_view bytes) {
   room_ -= static_cast<int64_t>(bytes.size());
+  allowance_ -= static_cast<int64_t>(bytes.size());
   while (!bytes.empty()) {
     const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;

@@ -12,21 +12,36 @@
 
 namespace jobcast::engine {
 
-// The log file of one attempt. What is above the caps is counted and dropped; a gap in the middle is marked by a line of its own.
+// The log file of one attempt, capped in bytes and rate. Of what is above the caps the newest is held back in memory: it follows when the
+// rate allows it again, and at last when the attempt has ended, so that a log has its head and its tail. What was lost before it is
+// counted, and told by a line of its own; the count also stands in a small file beside the log, for later engines.
 class CappedLog {
  public:
+  ~CappedLog() { close(); }
   // Empties or creates the file. Without one (a full disk, say) everything counts as dropped.
   void open(const std::string& path, int64_t bytes_max, int64_t bytes_per_second_max, int64_t now_mono_ns);
   void write(std::string_view bytes, int64_t now_mono_ns);
+  void close();  // the attempt has ended: the tail is written
   [[nodiscard]] uint64_t dropped() const { return dropped_; }
+
+  // Of a log that an earlier attempt or engine wrote; 0 where nothing is known.
+  [[nodiscard]] static uint64_t dropped_of(const std::string& path);
+  static void remove(const std::string& path);  // with the count beside it
 
  private:
   void put(std::string_view bytes);
+  void hold(std::string_view bytes);
+  void release();  // writes what is held back, and a line about what was lost before it
+  void note_dropped() const;
   Fd file_;
-  int64_t room_ = 0;                        // bytes that the file may still grow by
-  int64_t per_second_ = 0, allowance_ = 0;  // token bucket with one second's worth
-  int64_t refilled_ns_ = 0;
-  uint64_t dropped_ = 0, gap_ = 0;  // gap_: dropped since the last byte that was kept
+  std::string path_;
+  int64_t room_ = 0;                        // bytes that the head may still grow by
+  int64_t per_second_ = 0, allowance_ = 0;  // token bucket with one second's worth; below 0 after a release
+  int64_t refilled_ns_ = 0, noted_ns_ = 0;
+  size_t held_max_ = 0;
+  std::string held_;                // the newest of what was not written
+  uint64_t dropped_ = 0, gap_ = 0;  // gap_: lost between the file's end and held_
+  bool full_ = false;               // the head has its size: what follows is the tail
 };
 
 // Cuts a stream at CR and LF. A longer line than `kLineBytesMax` is cut there and its rest skipped.

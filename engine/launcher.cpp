@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <deque>
 #include <unordered_map>
 #include <utility>
 
@@ -15,8 +14,7 @@
 namespace jobcast::engine {
 namespace {
 
-constexpr int64_t kExitPollMs = 10;      // where there are no pidfds
-constexpr size_t kDroppedKept = 10'000;  // finished jobs whose log drops are remembered
+constexpr int64_t kExitPollMs = 10;  // where there are no pidfds
 
 }  // namespace
 
@@ -52,16 +50,7 @@ struct Launcher::Impl {
     if (current != by_job.end() && current->second == main) by_job.erase(current);
     process->finish();  // may start the next one
     reports += process->progress_reports();
-    remember_dropped(job, process->log_dropped());
     return true;
-  }
-
-  void remember_dropped(const JobId& job, uint64_t bytes) {
-    if (bytes == 0) return;
-    if (dropped.insert_or_assign(job, bytes).second) dropped_order.push_back(job);
-    if (dropped_order.size() <= kDroppedKept) return;
-    dropped.erase(dropped_order.front());
-    dropped_order.pop_front();
   }
 
   [[nodiscard]] AttemptProcess* find(const JobId& job) const {
@@ -85,9 +74,7 @@ struct Launcher::Impl {
   Orphans orphans;
   std::unordered_map<pid_t, std::unique_ptr<AttemptProcess>> processes;  // by main process
   std::unordered_map<JobId, pid_t> by_job;                               // abandoned ones are not in it any more
-  std::unordered_map<JobId, uint64_t> dropped;
-  std::deque<JobId> dropped_order;
-  uint64_t reports = 0;  // of finished attempts
+  uint64_t reports = 0;                                                  // of finished attempts
   Loop::TimerId exit_poll = 0;
 };
 
@@ -104,7 +91,6 @@ Result<Attempt> Launcher::prepare(const Job& job, const KindConfig& kind) {
   const auto main = static_cast<pid_t>(attempt.pid);
   impl_->processes[main] = std::move(*process);
   impl_->by_job[job.id] = main;
-  impl_->dropped.erase(job.id);
   impl_->strays.add(main, job.id, attempt.start_ticks);
   return attempt;
 }
@@ -135,8 +121,7 @@ std::string Launcher::log_path(const JobId& job) const { return impl_->around.lo
 
 uint64_t Launcher::log_dropped(const JobId& job) const {
   if (const AttemptProcess* process = impl_->find(job)) return process->log_dropped();
-  const auto found = impl_->dropped.find(job);
-  return found == impl_->dropped.end() ? 0 : found->second;
+  return CappedLog::dropped_of(log_path(job));
 }
 
 Launcher::Stats Launcher::stats() const {

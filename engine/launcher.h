@@ -67,7 +67,7 @@ class Launcher {
 
   [[nodiscard]] size_t running() const;                        // prepared ones included
   [[nodiscard]] std::string log_path(const JobId& job) const;  // each attempt begins it anew, when it is released
-  [[nodiscard]] uint64_t log_dropped(const JobId& job) const;  // bytes that the cap cost; of running and finished jobs of this engine
+  [[nodiscard]] uint64_t log_dropped(const JobId& job) const;  // bytes that the caps cost, also at an earlier engine
   struct Stats {
     uint64_t progress_reports = 0;
   };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/id.h"
 #include "base/log.h"
 #include "base/surroundings.h"
 #include "engine/config.h"
@@ -83,7 +84,9 @@ int serve(const Config& config) {
   if (!region) return complain(region.error());
 
   Loop loop;
-  Publisher publisher(std::move(*region), loaded->boot);
+  uint32_t start = 0;
+  random_bytes(&start, sizeof start);
+  Publisher publisher(std::move(*region), Revisions(loaded->boot, start & Revisions::kStartMax));
   const size_t live = loaded->live.size(), orphans = loaded->attempts.size();
   Engine engine(loop, config, **store, publisher);
   engine.adopt(std::move(*loaded));

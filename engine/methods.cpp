@@ -113,12 +113,12 @@ void Methods::submit(JsonView params, Reply reply) {
   wanted.owner = in.required_string("owner", kOwnerBytesMax);
   if (has_control_characters(wanted.owner)) in.fail("owner", "must not contain control characters");
   wanted.args_json = read_json_object(in, "args", kArgsBytesMax);
-  if (in.has("queue")) wanted.queue = in.string("queue", "", 128);
+  wanted.queue = in.optional_string("queue", 128);
   wanted.priority = static_cast<int>(in.integer("priority", 0, -100, 100));
   wanted.run_at_ms = in.optional_integer("run_at_ms", 0, kWhenMax);
   if (const auto attempts = in.optional_integer("max_attempts", 1, 25)) wanted.max_attempts = static_cast<int>(*attempts);
-  wanted.unique_key = in.string("unique_key", "", 128);
-  wanted.idempotency_key = in.string("idempotency_key", "", 128);
+  wanted.unique_key = in.optional_string("unique_key", 128).value_or("");
+  wanted.idempotency_key = in.optional_string("idempotency_key", 128).value_or("");
   wanted.meta_json = read_json_object(in, "meta", kMetaBytesMax);
   if (auto read = in.finish(); !read) return reply.error(read.error());
   engine_.submit(wanted, [reply](const Result<Engine::Submitted>& done) mutable {
@@ -148,12 +148,12 @@ void Methods::list(JsonView params, Reply reply) {
     else
       in.fail("states", "must name states: scheduled, queued, running, retrying, completed, failed or cancelled");
   }
-  filter.kind = in.string("kind", "", 128);
-  filter.queue = in.string("queue", "", 128);
+  filter.kind = in.optional_string("kind", 128).value_or("");
+  filter.queue = in.optional_string("queue", 128).value_or("");
   const auto limit = static_cast<size_t>(in.integer("limit", 50, 1, 200));
   filter.limit = static_cast<int>(limit) + 1;  // one more tells whether there is another page
-  const std::string cursor = in.string("cursor", "", 64);
-  if (!cursor.empty() && !(filter.before = JobId::parse(cursor))) in.fail("cursor", "must be a next_cursor of an earlier answer");
+  const auto cursor = in.optional_string("cursor", 64);
+  if (cursor && !(filter.before = JobId::parse(*cursor))) in.fail("cursor", "must be a next_cursor of an earlier answer");
   if (auto read = in.finish(); !read) return reply.error(read.error());
   engine_.list(filter, [reply, limit](const Result<Engine::Page>& jobs) mutable {
     if (!jobs) return reply.error(jobs.error());
@@ -290,6 +290,8 @@ void Methods::attach(JsonView params, Reply reply) {
   Json out = Json::object();
   out.set("layout_version", int64_t{JOBCAST_LAYOUT_VERSION})
       .set("epoch", hex16(publisher_.epoch()))
+      .set("boot", publisher_.revisions().boot())
+      .set("rev", publisher_.revisions().published())
       .set("readers_max", config_.readers_max);
   std::vector<Fd> descriptors;
   descriptors.push_back(std::move(grant->region));

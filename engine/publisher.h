@@ -12,7 +12,7 @@ namespace jobcast::engine {
 
 class Publisher {
  public:
-  Publisher(RegionWriter region, uint32_t boot) : region_(std::move(region)), revisions_(boot) {}
+  Publisher(RegionWriter region, Revisions revisions) : region_(std::move(region)), revisions_(std::move(revisions)) {}
 
   [[nodiscard]] Revisions& revisions() { return revisions_; }
   void publish(const Event& event) { region_.publish(event); }

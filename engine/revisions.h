@@ -12,7 +12,9 @@ namespace jobcast::engine {
 
 class Revisions {
  public:
-  explicit Revisions(uint32_t boot) : last_(uint64_t{boot} << 32), published_(last_) {}
+  // `start`: where the counter begins, at most kStartMax. Taken at random it keeps two lives of one state directory (a copy that was put
+  // back counts a boot once more) from giving one number twice.
+  explicit Revisions(uint32_t boot, uint32_t start = 0) : last_(uint64_t{boot} << 32 | start), published_(last_) {}
 
   // For a change that is published after its commit.
   [[nodiscard]] uint64_t reserve();
@@ -24,10 +26,11 @@ class Revisions {
   // Half of this boot's counter is used: a further boot should be counted durably and set here, long before the counter ends.
   [[nodiscard]] bool wants_boot() const { return static_cast<uint32_t>(last_) > kHalf; }
   void set_boot(uint32_t boot) { last_ = uint64_t{boot} << 32; }
+  [[nodiscard]] uint64_t published() const { return published_; }
   [[nodiscard]] uint32_t boot() const { return static_cast<uint32_t>(last_ >> 32); }
 
   static constexpr uint64_t kGap = 255;  // numbers left free below a reservation
-  static constexpr uint32_t kHalf = 0x8000'0000;
+  static constexpr uint32_t kHalf = 0x8000'0000, kStartMax = 0x3fff'ffff;
 
  private:
   uint64_t last_ = 0;       // highest number given out

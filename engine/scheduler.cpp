@@ -19,12 +19,13 @@ void Scheduler::note(const Job& job) {
   if (is_terminal(job.state)) return;
   // A queue that left the config while it had jobs still runs them, one at a time.
   Queue& queue = queues_[job.queue];
-  known_[job.id] = Known{job.queue, job.state, job.priority, job.run_at_ms};
+  const int64_t due_ms = job.state == JobState::retrying ? job.due_mono_ms : job.run_at_ms;
+  known_[job.id] = Known{job.queue, job.state, job.priority, due_ms};
   if (job.state == JobState::queued) queue.queued.insert(Key{job.priority, job.id});
   if (job.state == JobState::running) ++queue.running;
   if (job.state == JobState::scheduled) ++queue.scheduled;
   if (job.state == JobState::retrying) ++queue.retrying;
-  if (is_timed(job.state)) timed_.emplace(job.run_at_ms, job.id);
+  if (Timed* at = timed(job.state)) at->emplace(due_ms, job.id);
 }
 
 void Scheduler::forget(const JobId& id) {
@@ -36,7 +37,7 @@ void Scheduler::forget(const JobId& id) {
   if (known.state == JobState::running) --queue.running;
   if (known.state == JobState::scheduled) --queue.scheduled;
   if (known.state == JobState::retrying) --queue.retrying;
-  if (is_timed(known.state)) timed_.erase({known.run_at_ms, id});
+  if (Timed* at = timed(known.state)) at->erase({known.due_ms, id});
   known_.erase(found);
 }
 
@@ -50,15 +51,19 @@ std::optional<JobId> Scheduler::next_to_start() const {
   return first->id;
 }
 
-std::vector<JobId> Scheduler::due(int64_t unix_ms, size_t max) const {
+std::vector<JobId> Scheduler::due(const Time& now, size_t max) const {
   std::vector<JobId> out;
-  for (auto it = timed_.begin(); it != timed_.end() && it->first <= unix_ms && out.size() < max; ++it) out.push_back(it->second);
+  const auto add = [&](const Timed& timed, int64_t now_ms) {
+    for (auto it = timed.begin(); it != timed.end() && it->first <= now_ms && out.size() < max; ++it) out.push_back(it->second);
+  };
+  add(retrying_, now.mono_ms());
+  add(scheduled_, now.unix_ms);
   return out;
 }
 
-std::optional<int64_t> Scheduler::next_due_ms() const {
-  if (timed_.empty()) return std::nullopt;
-  return timed_.begin()->first;
+Scheduler::Due Scheduler::next_due() const {
+  const auto first = [](const Timed& timed) { return timed.empty() ? std::nullopt : std::optional(timed.begin()->first); };
+  return {first(scheduled_), first(retrying_)};
 }
 
 std::vector<JobId> Scheduler::front(size_t max) const {

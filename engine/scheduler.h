@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/id.h"
 #include "engine/config.h"
 #include "engine/job.h"
@@ -23,10 +24,15 @@ class Scheduler {
   void note(const Job& job);
   // The next job that may start now, or none. It stays the next one until note() says that it runs.
   [[nodiscard]] std::optional<JobId> next_to_start() const;
-  // Scheduled and retrying jobs whose run_at has come, at most `max`.
-  [[nodiscard]] std::vector<JobId> due(int64_t unix_ms, size_t max) const;
-  // When due() will next have something; nullopt: never.
-  [[nodiscard]] std::optional<int64_t> next_due_ms() const;
+  // Scheduled jobs whose run_at has come, by the wall clock it was given in, and retrying ones whose backoff is over, by the clock that
+  // nobody sets; at most `max`.
+  [[nodiscard]] std::vector<JobId> due(const Time& now, size_t max) const;
+  // When due() will next have something, on either clock; nullopt: never.
+  struct Due {
+    std::optional<int64_t> unix_ms, mono_ms;
+    bool operator==(const Due&) const = default;
+  };
+  [[nodiscard]] Due next_due() const;
   // The queued jobs that come first, at most `max` of each queue.
   [[nodiscard]] std::vector<JobId> front(size_t max) const;
   void set_paused(const std::string& queue, bool paused);
@@ -65,16 +71,20 @@ class Scheduler {
     std::string queue;
     JobState state = JobState::queued;
     int priority = 0;
-    int64_t run_at_ms = 0;
+    int64_t due_ms = 0;
   };
   void forget(const JobId& id);
   [[nodiscard]] static std::optional<int64_t> place(const Queue& queue, const Key& key);
-  [[nodiscard]] static bool is_timed(JobState state) { return state == JobState::scheduled || state == JobState::retrying; }
+  using Timed = std::set<std::pair<int64_t, JobId>>;
+  [[nodiscard]] Timed* timed(JobState state) {
+    return state == JobState::scheduled ? &scheduled_ : state == JobState::retrying ? &retrying_ : nullptr;
+  }
 
   bool held_ = false;
   std::map<std::string, Queue> queues_;
   std::unordered_map<JobId, Known> known_;
-  std::set<std::pair<int64_t, JobId>> timed_;  // scheduled and retrying, by run_at
+  Timed scheduled_;  // by run_at, unix ms
+  Timed retrying_;   // by due_mono_ms
 };
 
 // The delay before attempt `attempt`+1: initial × multiplier^(attempt-1), capped at retry_max_ms, times 1 ± jitter. `random` in [0, 1).

@@ -29,6 +29,7 @@ struct jobcast_client {
   std::optional<ControlClient> control;
   std::optional<RegionReader> reader;
   std::optional<JobId> watched;  // of whom the lane has told everything since the last look
+  uint64_t rev = 0;              // the highest that this engine was seen to give
   std::string error, answer, snapshot;
 };
 
@@ -77,6 +78,7 @@ Result<void> fill(jobcast_client& client, std::string_view snapshot, jobcast_job
   id->copy(job->id, sizeof job->id - 1);
   job->state = number;
   job->rev = *rev;
+  client.rev = std::max(client.rev, job->rev);
   job->snapshot = client.snapshot.c_str();
   job->snapshot_bytes = client.snapshot.size();
   return {};
@@ -104,6 +106,7 @@ Result<void> attach(jobcast_client& client) {
     return reader.error();
   }
   client.reader.emplace(std::move(*reader));
+  client.rev = attached->rev;
   client.reader->begin_resync();
   client.watched.reset();
   return {};
@@ -113,11 +116,12 @@ Result<void> attach(jobcast_client& client) {
 Result<bool> look(jobcast_client& client, const JobId& id, jobcast_job* job) {
   if (auto attached = attach(client); !attached) return attached.error();
   std::string newest;
-  uint64_t rev = job->rev;
+  uint64_t rev = job->rev > client.rev ? 0 : job->rev;  // above: of another life of the state directory, so everything is news
   bool missed = client.watched != id;
   do {
     for (auto drained = RegionReader::Drained::more; drained != RegionReader::Drained::empty;) {
       drained = client.reader->drain([&](const Event& event) {
+        client.rev = std::max(client.rev, event.rev);
         if (event.job != id || event.rev <= rev) return;
         rev = event.rev;
         newest = event.snapshot;

@@ -100,7 +100,8 @@ Result<ControlClient::Attached> ControlClient::attach(int timeout_ms) {
   auto answer = call("attach", params, timeout_ms);
   if (!answer) return answer.error();
   if (fds_.size() != 3) return {Errc::corrupt, "attach answered without its three descriptors"};
-  Attached attached{std::move(fds_[0]), std::move(fds_[1]), std::move(fds_[2])};
+  const auto rev = static_cast<uint64_t>(answer->view().get("result").get("rev").integer().value_or(0));
+  Attached attached{std::move(fds_[0]), std::move(fds_[1]), std::move(fds_[2]), rev};
   fds_.clear();
   return attached;
 }

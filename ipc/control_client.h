@@ -28,6 +28,7 @@ class ControlClient {
   // What RegionReader::open() takes. The attachment ends with this connection: keep it.
   struct Attached {
     Fd region, block, doorbell;
+    uint64_t rev = 0;  // the highest that was published by then: one above it is of another life of the state directory
   };
   [[nodiscard]] Result<Attached> attach(int timeout_ms = 10'000);
 

@@ -187,6 +187,15 @@ Result<void> EngineLink::attached_with(std::string_view result) {
   if (!adopt(Fd(reader_->release_doorbell()), doorbell_)) return {Errc::internal, "the loop takes no more descriptors"};
   backoff_us_ = 0;
   log::notice("engine_attached", {{"socket", path_}, {"epoch", json_member_string(result, "epoch").value_or("")}});
+  const std::string epoch(json_member_string(result, "epoch").value_or(""));
+  const uint64_t rev = static_cast<uint64_t>(json_member_integer(result, "rev").value_or(0));
+  const uint64_t boot = static_cast<uint64_t>(json_member_integer(result, "boot").value_or(0));
+  // Each start of an engine counts a boot more than the one before. One that does not goes on from an older copy.
+  const bool another_life = epoch != epoch_ && boot > 0 && boot <= boot_;
+  if (another_life) log::warning("engine_of_another_life", {{"socket", path_}, {"boot", boot}, {"boot_before", boot_}});
+  epoch_ = epoch;
+  boot_ = std::max(boot, rev >> 32);
+  listener_.on_engine(rev, another_life);
   resync();
   listener_.on_attached();
   drain();

@@ -36,6 +36,9 @@ class EngineLink {
     virtual ~Listener() = default;
     virtual void on_event(const Event& event) = 0;
     // Around on_event() for the whole state table. `complete`: nothing can have been missed that the table does not show.
+    // Before the first resync of a connection. `rev`: the highest that this engine has published. `another_life`: it goes on from an
+    // older copy of its state directory, so that nothing of what was seen before counts.
+    virtual void on_engine(uint64_t rev, bool another_life) = 0;
     virtual void on_resync_begin() = 0;
     virtual void on_unchanged(const JobId& job) = 0;  // within a resync: in the table, as it was at the last one
     virtual void on_resync_end(bool complete) = 0;
@@ -141,6 +144,8 @@ class EngineLink {
   int64_t heard_ms_ = 0;                      // when the engine last answered
   std::optional<RegionReader> reader_;
   mutable RegionReader::Stats counted_;  // of the reader, as far as it is in stats_
+  std::string epoch_;   // of the engine that is, or was last, attached
+  uint64_t boot_ = 0;   // the same engine's
   int64_t backoff_us_ = 0;
   mutable Stats stats_;  // stats() brings the gauges and the reader's counts up to date
   Timer reconnect_, deadline_, again_, refuse_, ask_;

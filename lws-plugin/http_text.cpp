@@ -22,11 +22,75 @@ std::string_view trim(std::string_view text) {
 }
 
 // The next part of `list` up to `separator`, trimmed; consumed from it.
-std::string_view next_part(std::string_view& list, char separator) {
-  const size_t end = std::min(list.find(separator), list.size());
+std::string_view take_part(std::string_view& list, size_t end) {
+  end = std::min(end, list.size());
   const std::string_view part = trim(list.substr(0, end));
   list.remove_prefix(std::min(end + 1, list.size()));
   return part;
+}
+std::string_view next_part(std::string_view& list, char separator) { return take_part(list, list.find(separator)); }
+
+// The same, but a separator between quotes is none. `escapes`: a backslash there takes the next character along (not so in entity tags).
+std::string_view next_unquoted(std::string_view& list, char separator, bool escapes = true) {
+  bool quoted = false;
+  size_t end = 0;
+  for (; end < list.size() && (quoted || list[end] != separator); ++end) {
+    if (list[end] == '"') quoted = !quoted;
+    if (escapes && quoted && list[end] == '\\') ++end;
+  }
+  return take_part(list, end);
+}
+
+// "0.25" in thousandths; what is no weight counts as 1, like none.
+int thousandths(std::string_view weight) {
+  if (weight.empty() || (weight[0] != '0' && weight[0] != '1') || (weight.size() > 1 && weight[1] != '.') || weight.size() > 5) return 1000;
+  int value = weight[0] == '1' ? 1000 : 0, unit = 100;
+  for (const char digit : weight.substr(std::min<size_t>(2, weight.size()))) {
+    if (digit < '0' || digit > '9') return 1000;
+    value += (digit - '0') * unit;
+    unit /= 10;
+  }
+  return std::min(value, 1000);
+}
+
+// How much an Accept header wants `type`: by the most specific of its ranges that fits, and among equals the one named first.
+struct Wish {
+  int weight = 0, specific = -1, place = 0;
+  [[nodiscard]] bool more_than(const Wish& other) const {
+    if (weight != other.weight) return weight > other.weight;
+    return weight > 0 && (specific != other.specific ? specific > other.specific : place < other.place);
+  }
+};
+
+Wish wish_for(std::string_view accept, std::string_view type) {
+  Wish wish;
+  const std::string_view major = type.substr(0, type.find('/') + 1);
+  for (int place = 0; !accept.empty(); ++place) {
+    std::string_view range = next_unquoted(accept, ',');
+    const std::string_view name = next_unquoted(range, ';');
+    const int specific = same_word(name, type) ? 2 : same_word(name, std::string(major) + "*") ? 1 : name == "*/*" ? 0 : -1;
+    if (specific <= wish.specific) continue;
+    wish = {1000, specific, place};
+    while (!range.empty()) {
+      std::string_view weight = next_unquoted(range, ';');
+      if (same_word(next_part(weight, '='), "q")) wish.weight = thousandths(trim(weight));
+    }
+  }
+  return wish;
+}
+
+// "https://App.example:443" and "https://app.example" are one origin (RFC 6454 §4): the scheme's own port is left out. No scheme: as it is.
+std::string_view without_default_port(std::string_view authority, std::string_view scheme) {
+  const std::string_view port = same_word(scheme, "https") ? ":443" : same_word(scheme, "http") ? ":80" : "";
+  return !port.empty() && authority.ends_with(port) ? authority.substr(0, authority.size() - port.size()) : authority;
+}
+
+bool same_origin(std::string_view a, std::string_view b) {
+  const size_t a_end = a.find("://"), b_end = b.find("://");
+  if (a_end == std::string_view::npos || b_end == std::string_view::npos) return same_word(a, b);
+  const std::string_view scheme = a.substr(0, a_end);
+  return same_word(scheme, b.substr(0, b_end)) &&
+         same_word(without_default_port(a.substr(a_end + 3), scheme), without_default_port(b.substr(b_end + 3), scheme));
 }
 
 }  // namespace
@@ -86,7 +150,7 @@ HttpResponse problem(const Error& error) {
 
 bool etag_matches(std::string_view if_none_match, std::string_view etag) {
   while (!if_none_match.empty()) {
-    std::string_view tag = next_part(if_none_match, ',');
+    std::string_view tag = next_unquoted(if_none_match, ',', false);
     if (tag.starts_with("W/")) tag.remove_prefix(2);
     if (tag == "*" || (!tag.empty() && tag == etag)) return true;
   }
@@ -95,15 +159,14 @@ bool etag_matches(std::string_view if_none_match, std::string_view etag) {
 
 std::optional<uint32_t> preferred_wait_s(std::string_view prefer) {
   while (!prefer.empty()) {
-    std::string_view preference = next_part(prefer, ',');
-    std::string_view token = next_part(preference, ';');
+    std::string_view preference = next_unquoted(prefer, ',');
+    std::string_view token = next_unquoted(preference, ';');
     const std::string_view key = next_part(token, '=');
     if (!same_word(key, "wait")) continue;
     token = trim(token);
     if (token.size() >= 2 && token.front() == '"' && token.back() == '"') token = token.substr(1, token.size() - 2);
-    const auto seconds = parse_number(token);
-    if (!seconds) return std::nullopt;
-    return static_cast<uint32_t>(std::min<uint64_t>(*seconds, UINT32_MAX));
+    if (token.empty() || token.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+    return static_cast<uint32_t>(std::min<uint64_t>(parse_number(token).value_or(UINT32_MAX), UINT32_MAX));  // none: too large to be read
   }
   return std::nullopt;
 }
@@ -124,11 +187,14 @@ std::string_view cookie_value(std::string_view cookies, std::string_view name) {
       std::string_view value = trim(pair.substr(0, gap));
       pair.remove_prefix(gap);
       pair = trim(pair);
-      if (next_part(value, '=') == name) return value;
+      if (next_part(value, '=') != name) continue;
+      return value.size() >= 2 && value.front() == '"' && value.back() == '"' ? value.substr(1, value.size() - 2) : value;
     }
   }
   return {};
 }
+
+bool prefers_json(std::string_view accept) { return wish_for(accept, "application/json").more_than(wish_for(accept, "text/plain")); }
 
 bool is_json(std::string_view content_type) { return same_word(next_part(content_type, ';'), "application/json"); }
 
@@ -144,9 +210,10 @@ std::optional<uint64_t> parse_length(std::string_view text) { return parse_numbe
 OriginIs classify_origin(std::string_view origin, std::string_view host, const std::vector<std::string>& allowed) {
   if (origin.empty()) return OriginIs::absent;
   for (const std::string& entry : allowed)
-    if (same_word(entry, origin)) return OriginIs::allowed;
+    if (same_origin(entry, origin)) return OriginIs::allowed;
   const size_t scheme = origin.find("://");
-  if (scheme != std::string_view::npos && !host.empty() && same_word(origin.substr(scheme + 3), host)) return OriginIs::same;
+  if (scheme != std::string_view::npos && !host.empty() && same_origin(origin, std::string(origin.substr(0, scheme + 3)).append(host)))
+    return OriginIs::same;
   return std::ranges::find(allowed, "*") != allowed.end() ? OriginIs::anyone : OriginIs::foreign;
 }
 

@@ -19,7 +19,8 @@ struct HttpRequest {
   Method method = Method::get;
   std::string path;                                        // decoded, without the query, from the vhost's root
   std::vector<std::pair<std::string, std::string>> query;  // decoded
-  std::string host, origin, authorization, cookie, content_type, if_none_match, prefer, idempotency_key, last_event_id, accept;
+  std::string host, origin, authorization, cookie, content_type, if_none_match, prefer, last_event_id, accept;
+  std::optional<std::string> idempotency_key;  // "": it was sent, and is empty
   std::string request_method, request_headers;  // Access-Control-Request-…, of a preflight
   std::string content_length, transfer_encoding, expect;
   std::string address;  // of the client; behind a proxy on this machine what that says; "" where nothing is known
@@ -47,11 +48,13 @@ struct HttpResponse {
 
 // True: the validator is among those of an If-None-Match header (weak comparison; "*" is any). `etag` with its quotes.
 [[nodiscard]] bool etag_matches(std::string_view if_none_match, std::string_view etag);
-// N of `Prefer: wait=N`, in seconds (RFC 7240); nullopt: not asked for, or no number.
+// N of `Prefer: wait=N`, in seconds (RFC 7240), at most 2³²-1; nullopt: not asked for, or no number.
 [[nodiscard]] std::optional<uint32_t> preferred_wait_s(std::string_view prefer);
 // The token of `Authorization: Bearer …`; "" for anything else.
 [[nodiscard]] std::string_view bearer_token(std::string_view authorization);
 [[nodiscard]] std::string_view cookie_value(std::string_view cookies, std::string_view name);
+// By the media ranges of an Accept header and their weights: JSON rather than text (RFC 9110 §12.5.1). Text where both are wanted alike.
+[[nodiscard]] bool prefers_json(std::string_view accept);
 // Content-Type is application/json, whatever its parameters.
 [[nodiscard]] bool is_json(std::string_view content_type);
 // A Content-Length that is digits and nothing else. nullopt: absent or anything else (a sign, a list).

@@ -211,6 +211,7 @@ uint64_t Hub::list_rev(std::string_view owner) const {
 bool Hub::store(Topic& topic, const Event& event) {
   if (topic.latest && (event.rev <= topic.latest->rev || event.owner != topic.latest->owner)) return false;
   topic.latest = snapshot(event);
+  saw(event.rev);
   ++stats_.events;
   if (!topic.owner) {
     topic.owner = &owner(event.owner);
@@ -333,6 +334,29 @@ void Hub::forget(const JobId& job) {
     if (!(gone = known(job))) return;  // nobody followed it any more and nothing was known of it
   }
   erase(*gone);
+}
+
+void Hub::begin_anew() {
+  for (Slot& slot : slots_)
+    if (slot.session) slot.session->forget_revs();
+  std::vector<Topic*> idle;
+  for (const auto& [job, topic] : topics_) {
+    wake_waiters(*topic);
+    if (Owner* owner = std::exchange(topic->owner, nullptr)) {
+      if (topic->seq > 0) owner->topics.erase(topic.get());
+      --owner->topics_count;
+      release(owner);
+    }
+    topic->latest = nullptr;
+    topic->seq = topic->order = 0;
+    topic->arriving = false;
+    if (!topic->followed()) idle.push_back(topic.get());
+  }
+  for (Topic* topic : idle) erase(*topic);
+  for (const auto& [name, owner] : owners_) owner->list_latest = nullptr;
+  arriving_.clear();
+  order_ = gone_rev_ = newest_rev_ = 0;
+  doubtful_ = true;  // the end of the resync that follows tells everybody to fetch their list
 }
 
 void Hub::begin_resync() {

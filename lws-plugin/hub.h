@@ -77,6 +77,11 @@ class Hub {
   // Something broke while this job's change was told: whoever follows it may have missed it and is closed, to come back and ask anew.
   void fail_followers(const JobId& job) noexcept;
 
+  // A client may have seen revs up to this one. A higher one than all of these is of another life of the engine's state directory.
+  void saw(uint64_t rev) { newest_rev_ = std::max(newest_rev_, rev); }
+  [[nodiscard]] bool knows_rev(uint64_t rev) const { return rev <= newest_rev_; }
+  // The engine goes on from an older copy: revs begin lower, and what was known is void. begin_resync() must follow at once.
+  void begin_anew();
   // Around publish() of the whole state table, in one call of the loop (after attach and when lapped). `complete`: the table had a free
   // slot, so that no job can have ended unseen. Answers the followed jobs that should have been in the table and were not: get each from
   // the engine and hand it to fetched().
@@ -185,6 +190,7 @@ class Hub {
   Timers timers_;
   int64_t wake_ms_ = Timers::kNever;  // what the backend was asked for
   uint64_t seq_ = 0, order_ = 0;      // arrivals, and the highest rev among them
+  uint64_t newest_rev_ = 0;           // of all that was seen
   uint64_t gone_rev_ = 0;             // the highest rev of a topic that was dropped: what is older may be unknown here
   uint64_t resync_ = 0;
   bool resyncing_ = false, ticking_ = false;

@@ -124,7 +124,7 @@ void read_http_request(lws* wsi, HttpRequest& request) {
   request.request_headers = header(wsi, WSI_TOKEN_HTTP_AC_REQUEST_HEADERS);
   request.request_method = custom_header(wsi, "access-control-request-method:");
   request.prefer = custom_header(wsi, "prefer:");
-  request.idempotency_key = custom_header(wsi, "idempotency-key:");
+  if (lws_hdr_custom_length(wsi, "idempotency-key:", 16) >= 0) request.idempotency_key = custom_header(wsi, "idempotency-key:");
   request.last_event_id = custom_header(wsi, "last-event-id:");
 }
 

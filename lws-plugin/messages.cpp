@@ -96,13 +96,13 @@ Message parse_message(std::string_view text, size_t bytes_max) {
   return message;
 }
 
-Result<std::string> submit_params(JsonView data, const Identity& who, std::string_view idempotency_key) {
+Result<std::string> submit_params(JsonView data, const Identity& who, const std::optional<std::string>& idempotency_key) {
   static const Json kEmpty = Json::object();
   Fields in(data.exists() ? data : kEmpty.view());
   Json out = Json::object();
   out.set("owner", who.user);
   const auto text = [&](const char* key, size_t bytes_max) {
-    if (const std::string value = in.string(key, "", bytes_max); !value.empty()) out.set(key, value);
+    if (const auto value = in.optional_string(key, bytes_max)) out.set(key, *value);
   };
   const auto whole = [&](const char* key, int64_t min, int64_t max) {
     if (const auto value = in.optional_integer(key, min, max)) out.set(key, *value);
@@ -113,14 +113,16 @@ Result<std::string> submit_params(JsonView data, const Identity& who, std::strin
   out.set("kind", in.required_string("kind", 128));
   text("queue", 128);
   text("unique_key", 128);
-  if (idempotency_key.empty())
+  if (!idempotency_key)
     text("idempotency_key", 128);
   else if (in.has("idempotency_key"))
     in.fail("idempotency_key", "is in the header already: send it once");
-  else if (idempotency_key.size() > 128 || !is_utf8(idempotency_key))
-    in.fail("idempotency_key", "must be at most 128 bytes of UTF-8");
+  else if (idempotency_key->empty())
+    return {Errc::invalid, "Idempotency-Key is empty: send a key of your own making, or no such header", "Idempotency-Key"};
+  else if (idempotency_key->size() > 128 || !is_utf8(*idempotency_key))
+    return {Errc::invalid, "Idempotency-Key must be at most 128 bytes of UTF-8", "Idempotency-Key"};
   else
-    out.set("idempotency_key", idempotency_key);
+    out.set("idempotency_key", *idempotency_key);
   whole("priority", -100, 100);
   whole("run_at_ms", 0, kRevMax);
   whole("max_attempts", 1, 25);

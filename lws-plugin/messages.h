@@ -33,8 +33,8 @@ constexpr uint32_t kMinIntervalMsMax = 3'600'000;
 [[nodiscard]] Message parse_message(std::string_view text, size_t bytes_max);
 
 // The parameters of the engine's job.submit from what a user sent (the same object over ws and HTTP), with the owner put in.
-// `idempotency_key`: HTTP's header, "" for none. Errors: invalid, naming the field; unknown fields are refused.
-[[nodiscard]] Result<std::string> submit_params(JsonView data, const Identity& who, std::string_view idempotency_key = {});
+// `idempotency_key`: HTTP's header, if it was sent. Errors: invalid, naming the field; unknown fields are refused.
+[[nodiscard]] Result<std::string> submit_params(JsonView data, const Identity& who, const std::optional<std::string>& idempotency_key = {});
 // Of job.cancel, job.get, …: {"job_id","owner"?}; without owner for those who may touch any job.
 [[nodiscard]] std::string cancel_params(const JobId& job, const Identity& who);
 

@@ -103,7 +103,7 @@ Subscription& Session::subscribe(Topic& topic, uint64_t seen_rev, uint32_t min_i
   auto made = std::make_unique<Subscription>();
   made->topic = &topic;
   made->session = this;
-  made->sent_rev = seen_rev;
+  made->sent_rev = seen_rev = hub_.knows_rev(seen_rev) ? seen_rev : 0;  // what cannot be resumed is told in full
   made->min_interval_ms = min_interval_ms;
   made->room_only = room_only;
   made->index = static_cast<uint32_t>(topic.subscriptions.size());
@@ -145,6 +145,7 @@ void Session::room_terminal(Topic& topic) {
 // What the user's room was told after `seen_rev`, as far as it is known; else that the list must be fetched.
 void Session::resume_room(uint64_t seen_rev) {
   if (hub_.fresh_) return void(resume_rev_ = seen_rev);
+  if (!hub_.knows_rev(seen_rev)) return list_unknown();
   if (seen_rev < hub_.gone_rev_ || (owner_->list_latest && owner_->list_latest->rev > seen_rev)) list_pending_ = ListPending::many;
   for (Topic* topic = owner_->topics.back(); topic && topic->arrived_after(seen_rev); topic = decltype(owner_->topics)::prev(topic))
     if (topic->latest->terminal()) room_terminal(*topic);
@@ -170,7 +171,7 @@ void Session::follow_user(uint64_t seen_rev) {
   stream_seq_ = hub_.seq_;
   if (seen_rev == 0) return;
   if (hub_.fresh_) return void(resume_rev_ = seen_rev);
-  if (seen_rev < hub_.gone_rev_) return list_unknown();
+  if (seen_rev < hub_.gone_rev_ || !hub_.knows_rev(seen_rev)) return list_unknown();
   for (Topic* topic = owner_->topics.back(); topic && topic->arrived_after(seen_rev); topic = decltype(owner_->topics)::prev(topic)) {
     stream_seq_ = topic->seq - 1;
     stream_pending_ = true;
@@ -208,9 +209,25 @@ void Session::mark_list() {
   ask();
 }
 
+void Session::forget_revs() {
+  told_ = {};
+  for (Subscription* subscription = subscriptions_.front(); subscription;) {
+    Subscription& at = *subscription;
+    subscription = Subscriptions::next(subscription);
+    if (at.mark != Subscription::Mark::none) (at.mark == Subscription::Mark::dirty ? dirty_ : held_).erase(&at);
+    at.mark = Subscription::Mark::none;
+    at.sent_rev = 0;
+    if (at.room_only) unsubscribe(at);
+  }
+  list_pending_ = ListPending::none;
+  gap_rev_ = 0;
+  stream_pending_ = false;
+  stream_due_ms_ = kNever;
+}
+
 void Session::list_unknown() {
   if (room_) list_pending_ = ListPending::many;
-  if (follows_user_) gap_rev_ = hub_.order_;
+  if (follows_user_) gap_rev_ = std::max(hub_.order_, uint64_t{1});  // 0 stands for none
   if (pending()) ask();
 }
 

@@ -121,6 +121,7 @@ class Session {
   void ask();
   void mark(Subscription& subscription, bool terminal, const Time& now);
   void mark_list();
+  void forget_revs();   // the hub begins anew: whatever comes is news
   void list_unknown();  // changes were missed: tell the client to fetch its list
   void mark_stream(bool urgent, const Time& now);
 

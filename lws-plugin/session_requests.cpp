@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/json_slice.h"
 #include "base/text.h"
 #include "lws-plugin/hub.h"
 #include "lws-plugin/session.h"
@@ -41,6 +42,7 @@ void Reply::done(std::string_view job, bool created) {
   const auto target = std::move(target_);
   Session* session = target ? take(*target) : nullptr;
   if (!session) return;
+  session->hub_.saw(static_cast<uint64_t>(json_member_integer(job, "rev").value_or(0)));
   session->hub_.guarded(*session, "reply", [&] {
     std::string data = "{\"job\":";
     data += job;
@@ -200,7 +202,7 @@ void Session::subscribe_known(const JobId& job, uint64_t rev, uint32_t min_inter
     --room_only_count_;
     ++subscriptions_count_;
     ++hub_.stats_.subscriptions;
-    subscription->sent_rev = std::max(subscription->sent_rev, rev);
+    if (hub_.knows_rev(rev)) subscription->sent_rev = std::max(subscription->sent_rev, rev);
   }
   subscription->min_interval_ms = min_interval_ms;
   std::string data = "{\"job_id\":\"" + job.text() + "\",\"rev\":" + std::to_string(topic->latest->rev);

@@ -295,6 +295,15 @@ void Vhost::on_event(const Event& event) {
   rev = std::max(rev, event.rev);
 }
 
+void Vhost::on_engine(uint64_t rev, bool another_life) {
+  if (another_life) {
+    hub.begin_anew();
+    owner_revs_.clear();
+    newest_rev_ = 0;
+  }
+  hub.saw(rev);
+}
+
 void Vhost::on_resync_begin() {
   epoch_ = random_hex(4);
   hub.begin_resync();

@@ -99,6 +99,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
 
   // EngineLink::Listener
   void on_event(const Event& event) override;
+  void on_engine(uint64_t rev, bool another_life) override;
   void on_resync_begin() override;
   void on_unchanged(const JobId& job) override { hub.still_there(job); }
   void on_resync_end(bool complete) override;

@@ -25,7 +25,7 @@ constexpr int64_t kPlainLineMs = 10'000;  // in a file, a line of mere progress 
 struct Watched {
   JobId id;
   std::optional<JobView> view{};
-  int64_t seen_ms = 0;  // unix_ms of the snapshot's arrival
+  int64_t seen_ms = 0;  // mono_ms of the snapshot's arrival
   bool ended = false;   // and its end is printed
   struct {              // what the last plain line said
     JobState state = JobState::scheduled;
@@ -78,7 +78,7 @@ class Watch {
     if (style_ == Style::json) print(std::string(snapshot) + "\n");
     const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Watched& each) { return each.id == id; });
     job->view = std::move(*view);
-    job->seen_ms = now().unix_ms;
+    job->seen_ms = now().mono_ms();
     if (!is_terminal(job->view->state)) job->ended = false;  // somebody retried it
   }
 
@@ -131,7 +131,10 @@ class Watch {
     return true;
   }
 
-  [[nodiscard]] Moment moment(const Watched& job) const { return {.unix_ms = now().unix_ms, .seen_ms = job.seen_ms, .stale = away_}; }
+  [[nodiscard]] Moment moment(const Watched& job) const {
+    const Time time = now();
+    return {.unix_ms = time.unix_ms, .seen_ms = time.unix_ms - (time.mono_ms() - job.seen_ms), .stale = away_};
+  }
   // Padded, so that the bars of several jobs stand below each other.
   [[nodiscard]] std::string label(const Watched& job) const {
     const auto plain = [&](const Watched& each) { return label_of(*each.view, jobs_.size() > 1, look_.utf8); };

@@ -36,6 +36,8 @@ Result<void> LaneLink::open() {
   if (!attached) return attached.error();
   auto reader = RegionReader::open(std::move(attached->region), std::move(attached->block), std::move(attached->doorbell));
   if (!reader) return reader.error();
+  for (auto& [job, rev] : revs_)
+    if (rev > attached->rev) rev = 0;  // of another life of the state directory: everything is news
   const auto before = revs_;
   reader->resync([&](const Event& event) { take(event); });
   for (const JobId& job : jobs_) {

@@ -100,7 +100,8 @@ Session* open(Exchange& exchange, const Identity& who) {
 // Last-Event-ID, or ?last_event_id= for those who start a new EventSource.
 uint64_t seen_rev(const HttpRequest& request) {
   const std::string_view text = request.last_event_id.empty() ? request.parameter("last_event_id").value_or("") : request.last_event_id;
-  return parse_number(text).value_or(0);
+  if (text.empty()) return 0;
+  return parse_number(text).value_or(UINT64_MAX);  // what is no rev of ours cannot be resumed: it is told in full
 }
 
 }  // namespace

@@ -48,7 +48,9 @@ class Poll final : public Holder, public Waiter {
     if (exchange_.vhost.ended(who_, now()))
       return exchange_.respond(unauthorized(exchange_.request, "the token has expired: ask with a new one"));
     const Hub& hub = exchange_.vhost.hub;
-    if (const SnapshotRef newest = hub.find(seen_->job)) seen_ = newest;
+    const SnapshotRef newest = hub.find(seen_->job);
+    if (!newest) return exchange_.respond(problem({Errc::retry, "the job is not known as it was any more: ask again", {}}));
+    seen_ = newest;
     HttpResponse response = etag_matches(exchange_.request.if_none_match, etag_of(seen_->rev))
                                 ? not_modified(etag_of(seen_->rev), hub.stale())
                                 : snapshot_response(seen_->json, seen_->rev, hub.stale());
@@ -83,6 +85,7 @@ void answer_job(Exchange& exchange, const Result<std::string_view>& result, int 
   const auto rev = job ? json_member_integer(*job, "rev") : std::nullopt;
   const auto id = job ? json_member_string(*job, "job_id") : std::nullopt;
   if (!rev || !id) return exchange.respond(problem({Errc::internal, "the job engine's answer makes no sense", {}}));
+  exchange.vhost.hub.saw(static_cast<uint64_t>(*rev));
   HttpResponse response = snapshot_response(*job, *rev, false);
   response.status = status;
   if (status == 201) response.with("location", exchange.vhost.options.mount + "/v1/jobs/" + std::string(*id));
@@ -104,6 +107,7 @@ HttpResponse bad_parameter(const std::string& name, std::string_view what) {
 // One query parameter of a list, into the engine's params. Errors: invalid.
 Result<void> list_parameter(Json& params, const std::string& name, const std::string& value) {
   if (!is_utf8(value)) return {Errc::invalid, name + " must be UTF-8", name};
+  if (value.empty()) return {Errc::invalid, name + " is empty: leave it out where there is none", name};
   if (name == "limit") {
     const auto limit = parse_number(value);
     if (!limit || *limit == 0 || *limit > 200) return {Errc::invalid, "limit must be a whole number from 1 to 200", name};
@@ -142,6 +146,7 @@ void get_job(Exchange& exchange) {
     std::string owner;
     const auto event = snapshot_event(json_member(*result, "job").value_or(""), owner);
     if (!event) return exchange.respond(problem({Errc::internal, event.error().detail, {}}));
+    exchange.vhost.hub.saw(event->rev);
     // Into the hub, so that a wait is told of the next change.
     if (preferred_wait_s(exchange.request.prefer)) exchange.vhost.hub.fetched(event->job, event, now());
     const SnapshotRef known = exchange.vhost.hub.find(event->job);
@@ -164,7 +169,7 @@ void list_jobs(Exchange& exchange) {
     if (name == "owner") {
       if (value != who->user && !who->may_read_any && !who->admin)
         return exchange.respond(problem(403, "forbidden", "only your own jobs are yours to list", "owner"));
-      if (!is_utf8(value)) return exchange.respond(bad_parameter(name, "must be UTF-8"));
+      if (!is_utf8(value) || value.empty()) return exchange.respond(bad_parameter(name, "must be UTF-8, and not empty: * is everybody"));
       owner = value == "*" ? "" : value;
     } else if (auto done = list_parameter(params, name, value); !done) {
       return exchange.respond(problem(done.error()));
@@ -233,7 +238,7 @@ void get_log(Exchange& exchange) {
     params.set(name.c_str(), from_end ? -static_cast<int64_t>(*number) : static_cast<int64_t>(*number));
   }
   exchange.ask("job.log", params.dump(), [&exchange](const Result<std::string_view>& result) {
-    if (!result || exchange.request.accept.starts_with("application/json")) return answer_raw(exchange, result, "no-store");
+    if (!result || prefers_json(exchange.request.accept)) return answer_raw(exchange, result, "no-store");
     const auto log = Json::parse(*result);
     if (!log) return exchange.respond(problem({Errc::internal, "the job engine's answer makes no sense", {}}));
     const JsonView view = log->view();

@@ -198,7 +198,7 @@ void the_log_is_capped_and_what_is_dropped_is_counted(void**) {
   kind.log_bytes_max = 100'000;
   kind.log_bytes_per_second_max = 1 << 30;
   assert_true(engine.run(kind).success);
-  assert_int_equal(engine.log().size(), 100'000);
+  assert_true(engine.log().size() > 100'000 && engine.log().size() < 100'200);  // and two lines about what is missing
   assert_int_equal(engine.launcher->log_dropped(engine.last.id), 8 * 1024 * 1024 - 100'000);
   kind.log_bytes_max = 1 << 30;
   kind.log_bytes_per_second_max = 50'000;

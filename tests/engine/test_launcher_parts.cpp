@@ -70,23 +70,36 @@ constexpr int64_t kSecond = 1'000'000'000;
 void the_log_keeps_its_size(void**) {
   TempDir dir;
   CappedLog log;
-  log.open(dir.path + "/log", 10, 1000, 0);
-  log.write("123456", 0);
-  log.write("789012", 0);
-  log.write("x", 0);
-  assert_string_equal(contents(dir.path + "/log").c_str(), "1234567890");
-  assert_int_equal(log.dropped(), 3);
+  const std::string path = dir.path + "/log",
+                    full = "\n[jobcast: close to log_bytes_max: the end of what follows is written when the attempt is over]\n";
+  log.open(path, 10, 1000, 0);
+  log.write("12345678", 0);
+  log.write("90", 0);
+  log.write("abc", 0);
+  assert_string_equal(contents(path).c_str(), ("12345" + full).c_str());  // whoever follows it sees why nothing comes
+  log.write("def", 0);
+  log.close();
+  assert_string_equal(contents(path).c_str(), ("12345" + full + "\n[jobcast: 6 bytes dropped]\nbcdef").c_str());
+  assert_int_equal(log.dropped(), 6);
+  assert_int_equal(CappedLog::dropped_of(path), 6);  // and so does the next engine
+  log.open(path, 10, 1000, 0);
+  assert_int_equal(CappedLog::dropped_of(path), 0);
 }
 
 void a_flood_leaves_a_marked_gap_and_the_log_goes_on(void**) {
   TempDir dir;
   CappedLog log;
-  log.open(dir.path + "/log", 10'000, 8, 0);
+  log.open(dir.path + "/log", 40, 8, 0);
   log.write("12345678abc", 0);
   log.write("def", 0);
-  log.write("now", 3600 * kSecond);
-  assert_string_equal(contents(dir.path + "/log").c_str(), "12345678\n[jobcast: 6 bytes dropped]\nnow");
-  assert_int_equal(log.dropped(), 6);
+  assert_int_equal(log.dropped(), 0);
+  log.write("now", 1 * kSecond);  // what was held back comes first, and the rate is counted for it too
+  assert_string_equal(contents(dir.path + "/log").c_str(), "12345678abcdefno");
+  log.write(std::string(30, 'x') + "!", 1 * kSecond);
+  log.close();
+  assert_int_equal(log.dropped(), 12);
+  const std::string text = contents(dir.path + "/log");
+  assert_true(text.starts_with("12345678abcdefno") && text.ends_with("\n[jobcast: 12 bytes dropped]\n" + std::string(19, 'x') + "!"));
 }
 
 void a_log_that_cannot_be_opened_drops_everything(void**) {

@@ -86,20 +86,33 @@ void a_job_of_a_queue_that_left_the_config_still_runs(void**) {
 
 void timed_jobs_are_due_in_order_of_their_time(void**) {
   Scheduler scheduler = make();
-  Job late = job(1, JobState::scheduled), early = job(2, JobState::retrying);
-  late.run_at_ms = 3000;
-  early.run_at_ms = 2000;
-  scheduler.note(late);
-  scheduler.note(early);
-  assert_int_equal(*scheduler.next_due_ms(), 2000);
-  assert_int_equal(scheduler.due(1999, 10).size(), 0);
-  assert_int_equal(scheduler.due(2000, 10).size(), 1);
-  assert_int_equal(number(scheduler.due(5000, 1).front()), 2);
-  assert_int_equal(scheduler.due(5000, 10).size(), 2);
-  scheduler.note(job(2, JobState::queued));
-  assert_int_equal(*scheduler.next_due_ms(), 3000);
+  const auto at = [](int64_t unix_ms) { return jobcast::Time{0, unix_ms}; };
+  Job later = job(1, JobState::scheduled), sooner = job(2, JobState::scheduled);
+  later.run_at_ms = 3000;
+  sooner.run_at_ms = 2000;
+  scheduler.note(later);
+  scheduler.note(sooner);
+  assert_true(scheduler.next_due().unix_ms == 2000);
+  assert_int_equal(scheduler.due(at(1999), 10).size(), 0);
+  assert_int_equal(scheduler.due(at(2000), 10).size(), 1);
+  assert_int_equal(number(scheduler.due(at(5000), 1).front()), 2);
+  assert_int_equal(scheduler.due(at(5000), 10).size(), 2);
+  scheduler.note(job(2));
+  assert_true(scheduler.next_due().unix_ms == 3000);
   scheduler.note(job(1, JobState::cancelled));
-  assert_false(scheduler.next_due_ms().has_value());
+  assert_true(scheduler.next_due() == Scheduler::Due{});
+}
+
+void a_backoff_does_not_follow_the_wall_clock(void**) {
+  Scheduler scheduler = make();
+  Job retrying = job(1, JobState::retrying);
+  retrying.run_at_ms = 10'000'300;
+  retrying.due_mono_ms = 5'300;
+  scheduler.note(retrying);
+  constexpr int64_t kHourMs = 3'600'000, kMs = 1'000'000;
+  assert_true(scheduler.next_due().mono_ms == 5'300);
+  assert_int_equal(scheduler.due({5'299 * kMs, 10'000'000 + kHourMs}, 10).size(), 0);
+  assert_int_equal(scheduler.due({5'300 * kMs, 10'000'000 - kHourMs}, 10).size(), 1);
 }
 
 void a_waiting_job_knows_why_and_its_place(void**) {
@@ -174,6 +187,7 @@ int main() {
       cmocka_unit_test(a_paused_queue_starts_nothing),
       cmocka_unit_test(a_job_of_a_queue_that_left_the_config_still_runs),
       cmocka_unit_test(timed_jobs_are_due_in_order_of_their_time),
+      cmocka_unit_test(a_backoff_does_not_follow_the_wall_clock),
       cmocka_unit_test(a_waiting_job_knows_why_and_its_place),
       cmocka_unit_test(a_place_beyond_a_thousand_is_not_counted_out),
       cmocka_unit_test(counts_follow_every_change),

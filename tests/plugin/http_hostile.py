@@ -289,6 +289,11 @@ class Http(unittest.TestCase):
         self.assertEqual(json.loads(first[2])["job_id"], json.loads(second[2])["job_id"])
         self.assertEqual(first[1]["location"], "/jobcast/v1/jobs/" + json.loads(first[2])["job_id"])
 
+    def test_empty_idempotency_key_is_400_and_names_the_header(self):
+        for key in ("", "  "):
+            status, _, body = self.host.request("POST", "/jobcast/v1/jobs", {"kind": "puppet"}, headers={"Idempotency-Key": key})
+            self.assertEqual((status, json.loads(body)["field"]), (400, "Idempotency-Key"))
+
     def test_list_is_304_until_something_changes(self):
         token = self.host.token_for("dora")  # no other test's job changes her list
         job = self.host.submit(token=token)

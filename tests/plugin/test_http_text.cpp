@@ -18,6 +18,8 @@ static void etags_are_compared_weakly_and_in_lists(void**) {
   assert_true(etag_matches("W/\"7\"", "\"7\""));
   assert_true(etag_matches("\"1\" , W/\"2\",\"7\"", "\"7\""));
   assert_true(etag_matches("*", "\"7\""));
+  assert_true(etag_matches("\"a,b\", \"7\"", "\"7\""));
+  assert_false(etag_matches("\"a,*,b\"", "\"7\""));
   for (const char* other : {"", "7", "\"8\"", "\"77\"", ",", "W/", "\"7", "\"7\"x"}) assert_false(etag_matches(other, "\"7\""));
 }
 
@@ -25,7 +27,9 @@ static void prefer_wait_is_read(void**) {
   assert_true(preferred_wait_s("wait=10") == 10u);
   assert_true(preferred_wait_s("respond-async, WAIT = \"7\"; x=y") == 7u);
   assert_true(preferred_wait_s("wait=99999999999") == UINT32_MAX);
-  for (const char* none : {"", "wait", "wait=", "wait=-1", "wait=1.5", "waiting=3", "wait=99999999999999999999"})
+  assert_true(preferred_wait_s("wait=99999999999999999999") == UINT32_MAX);
+  assert_true(preferred_wait_s("x=\"a, wait=3\", wait=4") == 4u);
+  for (const char* none : {"", "wait", "wait=", "wait=-1", "wait=1.5", "waiting=3"})
     assert_false(preferred_wait_s(none).has_value());
 }
 
@@ -36,6 +40,7 @@ static void bearer_and_cookie_are_found(void**) {
   assert_true(cookie_value("a=1; t=xyz; b=2", "t") == "xyz");
   assert_true(cookie_value("a=1  t=xyz", "t") == "xyz");  // two Cookie headers, as lws joins them
   assert_true(cookie_value("t=a=b", "t") == "a=b");
+  assert_true(cookie_value("a=\"; t=\"xyz\"", "t") == "xyz");
   for (const char* none : {"", "tt=1", "a=t; b", "t"}) assert_true(cookie_value(none, "t").empty());
   assert_true(cookie_value("=x", "").empty());
 }
@@ -53,11 +58,27 @@ static void json_is_json_whatever_its_parameters(void**) {
   assert_false(is_json(""));
 }
 
+static void what_is_accepted_is_told_by_media_ranges_and_weights(void**) {
+  for (const char* json : {"application/json", "Application/JSON", "text/html, application/json;q=0.1", "application/*", "text/plain;q=0.5, */*",
+                           "application/json, text/plain, */*", "text/plain;q=0.9,application/json;charset=\"a,b\"", "*/*;q=0.1, application/json;Q=0.2",
+                           "application/json;q=1.000", "text/*;q=0.3, application/json;q=0.301", "\tapplication/json ; q=0.5"})
+    assert_true(prefers_json(json));
+  for (const char* text : {"", "*/*", "text/plain", "application/json;q=0, text/plain", "application/json;q=0", "text/plain, application/json;q=0.999",
+                           "application/jsonp", "application/json-seq", "application/json;q=0.5, text/*;q=0.6", "text/plain, application/json", "image/png", "json",
+                           "a=\"application/json\"", "*/*, application/json;q=0.2", ",;,;q=,"})
+    assert_false(prefers_json(text));
+}
+
 static void origins_are_same_listed_or_foreign(void**) {
   const std::vector<std::string> list = {"https://app.example"};
   assert_true(classify_origin("", "h:80", list) == OriginIs::absent);
   assert_true(classify_origin("https://APP.example", "h:80", list) == OriginIs::allowed);
   assert_true(classify_origin("http://h:80", "H:80", list) == OriginIs::same);
+  assert_true(classify_origin("http://h", "H:80", list) == OriginIs::same);
+  assert_true(classify_origin("https://h:443", "h", list) == OriginIs::same);
+  assert_true(classify_origin("HTTPS://app.example:443", "h:80", list) == OriginIs::allowed);
+  assert_true(classify_origin("https://app.example:80", "h:80", list) == OriginIs::foreign);
+  assert_true(classify_origin("http://app.example", "h:80", list) == OriginIs::foreign);
   assert_true(classify_origin("https://app.example.evil.com", "h:80", list) == OriginIs::foreign);
   assert_true(classify_origin("null", "h:80", list) == OriginIs::foreign);
   assert_true(classify_origin("null", "", {}) == OriginIs::foreign);
@@ -174,6 +195,7 @@ int main() {
                               cmocka_unit_test(bearer_and_cookie_are_found),
                               cmocka_unit_test(lengths_are_digits),
                               cmocka_unit_test(json_is_json_whatever_its_parameters),
+                              cmocka_unit_test(what_is_accepted_is_told_by_media_ranges_and_weights),
                               cmocka_unit_test(origins_are_same_listed_or_foreign),
                               cmocka_unit_test(problems_are_rfc_9457),
                               cmocka_unit_test(every_route_is_found_and_nothing_else),

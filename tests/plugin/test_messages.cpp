@@ -106,6 +106,11 @@ void the_header_is_the_idempotency_key_and_a_second_one_is_refused(void**) {
   assert_string_equal(submit_params(plain->view(), who, "order-66")->c_str(),
                       R"({"owner":"alice","kind":"k","idempotency_key":"order-66"})");
   assert_false(submit_params(keyed->view(), who, "order-66").ok());
+  const auto empty = submit_params(plain->view(), who, "");  // an empty one is not the same as none
+  assert_int_equal(empty.error().code, Errc::invalid);
+  assert_string_equal(empty.error().field.c_str(), "Idempotency-Key");
+  const auto inside = Json::parse(R"({"kind":"k","idempotency_key":""})");
+  assert_string_equal(submit_params(inside->view(), who).error().field.c_str(), "idempotency_key");
 }
 
 void cancel_params_name_the_owner_unless_an_admin_asks(void**) {

@@ -94,6 +94,58 @@ void a_user_stream_is_cut_between_frames_and_goes_on_in_order(void** state) {
   assert_int_equal(seen.back(), 101);
 }
 
+void a_rev_that_no_engine_of_this_life_gave_is_told_in_full(void** state) {
+  World& w = world_of(state);
+  w.publish(1, 10);
+  w.publish(2, 11, JobState::completed);
+  Client &of_job = w.stream("alice"), &of_user = w.stream("alice"), &socket = w.user("alice");
+  of_job.session->follow_job(job(1), 5000);
+  of_user.session->follow_user(5000);
+  socket.say("subscribe_job", job_data(1, ",\"rev\":5000"));
+  assert_true(ids(of_job) == Ids{10});
+  assert_true(of_user.events() == std::vector<std::string>{"job_list_update"});
+  assert_true(socket.events() == (std::vector<std::string>{"subscribed", "job_update"}));
+  Client& again = w.connect();
+  again.login("alice", ",\"rev\":5000");
+  w.publish(1, 12, JobState::completed);
+  assert_true(ids(of_job) == Ids{12});
+  w.hub->saw(40);  // as an answer gave it to a client, while the lane has not brought it yet
+  Client& ahead = w.stream("alice");
+  ahead.session->follow_user(40);
+  assert_int_equal(ahead.read().size(), 0);
+}
+
+void an_engine_that_goes_on_from_an_older_copy_is_heard_by_those_who_stayed(void** state) {
+  World& w = world_of(state);
+  w.publish(1, 1000);
+  w.publish(2, 1001);
+  w.publish(3, 1002);
+  Client &of_job = w.stream("alice"), &of_user = w.stream("alice"), &socket = w.user("alice");
+  of_job.session->follow_job(job(1), 0);
+  of_user.session->follow_user(0);
+  for (unsigned number : {1U, 2U, 3U}) socket.say("subscribe_job", job_data(number));
+  w.publish(2, 1003);
+  for (Client* client : {&of_job, &of_user, &socket}) (void)client->read();
+
+  w.hub->begin_anew();
+  w.hub->begin_resync();
+  w.publish(1, 10);  // the copy's state table, where job 2 is over and no longer shown, and job 3 was never made
+  w.publish(4, 11, JobState::queued);
+  const auto unseen = w.hub->end_resync(true, w.clock);
+  assert_int_equal(unseen.size(), 2);
+  w.found(2, 9, JobState::completed);
+  w.not_found(3);
+  assert_true(ids(of_job) == Ids{10});
+  const auto heard = socket.events();
+  for (const char* event : {"job_list_update", "job_update", "job_completed", "unsubscribed"})
+    assert_true(std::find(heard.begin(), heard.end(), event) != heard.end());
+  assert_true(of_user.events().front() == "job_list_update");
+  w.publish(1, 12, JobState::completed);
+  assert_true(ids(of_job) == Ids{12} && !of_user.read().empty());
+  const auto end = socket.events();
+  assert_true(std::find(end.begin(), end.end(), "job_completed") != end.end());
+}
+
 void a_user_stream_that_can_no_longer_be_resumed_says_fetch_the_list(void** state) {
   World& w = world_of(state);
   HubLimits limits;
@@ -242,6 +294,8 @@ int main() {
       TEST(a_user_stream_resumes_with_what_was_missed),
       TEST(a_change_that_arrives_late_with_a_lower_rev_is_neither_lost_nor_doubled),
       TEST(a_user_stream_is_cut_between_frames_and_goes_on_in_order),
+      TEST(a_rev_that_no_engine_of_this_life_gave_is_told_in_full),
+      TEST(an_engine_that_goes_on_from_an_older_copy_is_heard_by_those_who_stayed),
       TEST(a_user_stream_that_can_no_longer_be_resumed_says_fetch_the_list),
       TEST(a_resync_is_streamed_in_the_order_of_revs),
       TEST(a_user_streams_rate_is_bounded_but_news_and_ends_are_not_held),
