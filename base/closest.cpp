@@ -34,7 +34,9 @@ std::string closest(std::string_view name, std::span<const std::string> known) {
     best = edits;
     found = candidate;
   }
-  return found;
+  if (!found.empty() || name.size() < 4) return found;
+  const auto longer = std::ranges::find_if(known, [&](const std::string& candidate) { return candidate.starts_with(name); });
+  return longer == known.end() ? "" : *longer;
 }
 
 }  // namespace jobcast

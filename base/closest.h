@@ -7,7 +7,8 @@
 
 namespace jobcast {
 
-// The name of `known` at most two edits away from `name` (Levenshtein), the nearest first; "" when there is none.
+// The name of `known` at most two edits away from `name` (Levenshtein), the nearest first; else one that `name` (of 4 letters or
+// more) begins; "" when there is none.
 [[nodiscard]] std::string closest(std::string_view name, std::span<const std::string> known);
 
 }  // namespace jobcast

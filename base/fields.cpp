@@ -4,6 +4,7 @@
 
 #include "base/closest.h"
 #include "base/text.h"
+#include "base/unit.h"
 
 namespace jobcast {
 namespace {
@@ -15,17 +16,33 @@ std::string trimmed(double value) {
   return text;
 }
 
+// What stands there instead of a number, and the number that was probably meant.
+std::string not_but(JsonView value, const char* key) {
+  const auto text = value.string();
+  if (!text) return ", not " + (value.number() ? printable(value.dump()) : std::string(value.type_name()));
+  const std::string meant = in_unit(*text, unit_of_key(key));
+  return ", not \"" + printable(*text) + "\"" + (meant.empty() ? "" : ": write " + meant + ", without quotes and unit");
+}
+
 }  // namespace
 
-Fields::Fields(JsonView object, std::string path) : object_(object), path_(std::move(path)) {
-  if (!object.is_object())
-    fault_ = Error{Errc::invalid, (path_.empty() ? "the document" : path_) + " must be an object, not " + object.type_name(), path_};
+Fields::Fields(JsonView object, std::string path, ConfigFile* file) : object_(object), path_(std::move(path)), file_(file) {
+  if (object.is_object()) return;
+  const std::string what = path_.empty() ? "the document" : path_, problem = std::string("must be an object, not ") + object.type_name();
+  fault_ = Error{Errc::invalid, what + " " + problem, path_};
+  if (file_) file_->fail(object, what, problem);
 }
 
 std::string Fields::path(const char* key) const { return path_.empty() ? key : path_ + "." + key; }
 
-void Fields::fail(const char* key, std::string problem) {
-  if (!fault_) fault_ = Error{Errc::invalid, path(key) + " " + problem, path(key)};
+void Fields::fail(const char* key, std::string problem, Severity severity) {
+  const JsonView value = object_.get(key);
+  fail(key, value.exists() ? value : object_, std::move(problem), severity);
+}
+
+void Fields::fail(const char* key, JsonView at, std::string problem, Severity severity) {
+  if (!fault_ && severity == Severity::fatal) fault_ = Error{Errc::invalid, path(key) + " " + problem, path(key)};
+  if (file_) file_->fail(at, path(key), std::move(problem), severity);
 }
 
 JsonView Fields::take(const char* key) {
@@ -83,7 +100,7 @@ std::string Fields::choice(const char* key, std::string_view fallback, std::init
   if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return value;
   std::string list;
   for (const auto word : allowed) (list += list.empty() ? "" : ", ") += word;
-  fail(key, "must be one of " + list);
+  fail(key, "must be one of " + list + ", not \"" + printable(value) + "\"");
   return std::string(fallback);
 }
 
@@ -92,7 +109,7 @@ std::optional<int64_t> Fields::optional_integer(const char* key, int64_t min, in
   if (!value.exists()) return std::nullopt;
   const auto whole = value.integer();
   if (whole && *whole >= min && *whole <= max) return whole;
-  fail(key, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max));
+  fail(key, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max) + not_but(value, key));
   return std::nullopt;
 }
 
@@ -105,7 +122,7 @@ double Fields::number(const char* key, double fallback, double min, double max) 
   if (!value.exists()) return fallback;
   const auto read = value.number();
   if (read && *read >= min && *read <= max) return *read;
-  fail(key, "must be a number from " + trimmed(min) + " to " + trimmed(max));
+  fail(key, "must be a number from " + trimmed(min) + " to " + trimmed(max) + not_but(value, key));
   return fallback;
 }
 
@@ -127,7 +144,8 @@ std::vector<std::string> Fields::strings(const char* key, size_t count_max, size
   for (JsonView item = list.first(); item.exists(); item = item.next()) {
     const auto text = item.string();
     if (!text || text->size() > bytes_max) {
-      fail(key, "must hold strings of at most " + std::to_string(bytes_max) + " bytes; element " + std::to_string(out.size()) + " is not");
+      fail(key, item,
+           "must hold strings of at most " + std::to_string(bytes_max) + " bytes; element " + std::to_string(out.size()) + " is not");
       return {};
     }
     out.emplace_back(*text);
@@ -136,13 +154,15 @@ std::vector<std::string> Fields::strings(const char* key, size_t count_max, size
 }
 
 Result<void> Fields::finish() {
-  for (JsonView member = object_.first(); member.exists() && !fault_; member = member.next()) {
+  for (JsonView member = object_.is_object() ? object_.first() : JsonView(); member.exists() && (file_ || !fault_);
+       member = member.next()) {
     const std::string_view name = member.key();
     if (std::find(known_.begin(), known_.end(), name) != known_.end()) continue;
     const std::string shown = printable(name);
     std::string problem = "is not known here";
     if (const std::string meant = closest(shown, known_); !meant.empty()) problem += ": did you mean \"" + meant + "\"?";
-    fail(shown.c_str(), problem);
+    if (!fault_) fault_ = Error{Errc::invalid, path(shown.c_str()) + " " + problem, path(shown.c_str())};
+    if (file_) file_->fail_key(member, path(shown.c_str()), problem);
   }
   if (fault_) return *fault_;
   return {};

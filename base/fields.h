@@ -1,5 +1,6 @@
 // Reads the members of one JSON object by name, type and range: configs, RPC parameters, requests of browsers. The first fault is
-// kept, names its field and the remedy, and later reads give their fall-back, so that a reader is a plain list of lines:
+// kept, names its field and the remedy, and later reads give their fall-back, so that a reader is a plain list of lines. Of a
+// configuration file every fault is told to it as well, with its place:
 //
 //   Fields in(object, "queues.default");
 //   queue.concurrency = in.integer("concurrency", 2, 1, 1024);
@@ -13,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/config_file.h"
 #include "base/json.h"
 #include "base/result.h"
 
@@ -20,8 +22,9 @@ namespace jobcast {
 
 class Fields {
  public:
-  // `path` is put before every field's name in errors; "" at the top level. `object` must outlive this. Not an object: a fault.
-  explicit Fields(JsonView object, std::string path = {});
+  // `path` is put before every field's name in errors; "" at the top level. `object`, and the file that it belongs to if it is a
+  // configuration's, must outlive this. Not an object: a fault.
+  explicit Fields(JsonView object, std::string path = {}, ConfigFile* file = nullptr);
 
   [[nodiscard]] bool has(const char* key);  // present and not null; counts as asked for
 
@@ -39,18 +42,24 @@ class Fields {
   JsonView array(const char* key);
   JsonView any(const char* key);  // whatever is there, null included
 
-  void fail(const char* key, std::string problem);  // a fault of the caller's own finding; the first one wins
+  // A fault of the caller's own finding.
+  void fail(const char* key, std::string problem, Severity severity = Severity::fatal);
+  void fail(const char* key, JsonView at, std::string problem, Severity severity = Severity::fatal);  // of an element or a member
   [[nodiscard]] std::string path(const char* key) const;
 
-  // The first fault, or one about a member that nobody asked for (with the closest known name). Errc::invalid.
+  // Names members that nobody asked for, with the closest known name. The first fatal fault. Errc::invalid.
   [[nodiscard]] Result<void> finish();
 
- private:
+ protected:
   JsonView take(const char* key);
+  [[nodiscard]] JsonView object() const { return object_; }
+
+ private:
   JsonView typed(const char* key, bool (JsonView::*is)() const, const char* wanted);
 
   JsonView object_;
   std::string path_;
+  ConfigFile* file_ = nullptr;
   std::vector<std::string> known_;
   std::optional<Error> fault_;
 };

@@ -6,14 +6,17 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
 #include "base/invariant.h"
+#include "base/json_fault.h"
 #include "base/text.h"
 
 namespace jobcast {
@@ -50,7 +53,8 @@ Result<void> check_number(std::string_view token, size_t at) {
     uint64_t value = 0;
     if (std::from_chars(token.data() + first, token.data() + i, value).ec != std::errc() || value > uint64_t{1} << 53)
       return {Errc::invalid, "whole number beyond 2^53" + where + ": send it as a string"};
-    return {};
+  } else if (!std::isfinite(std::strtod(std::string(token).c_str(), nullptr))) {
+    return {Errc::invalid, "a number is out of range" + where};
   }
   return {};
 }
@@ -65,7 +69,9 @@ size_t escape_length(std::string_view text) {
 
 // What cJSON lets pass and we do not: size, depth, UTF-8, loose numbers and escapes, control characters and NUL inside strings, control
 // characters as white space, a byte order mark.
-Result<void> precheck(std::string_view text, JsonLimits limits) {
+// `at` becomes the place of the fault.
+Result<void> precheck(std::string_view text, JsonLimits limits, size_t& at) {
+  at = 0;
   if (text.size() > limits.bytes_max)
     return {Errc::invalid, "JSON of " + std::to_string(text.size()) + " bytes is over the limit of " + std::to_string(limits.bytes_max)};
   if (!is_utf8(text)) return {Errc::invalid, "JSON is not valid UTF-8 without NUL"};
@@ -73,6 +79,7 @@ Result<void> precheck(std::string_view text, JsonLimits limits) {
   bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
     const char c = text[i];
+    at = i;
     if (in_string) {
       if (static_cast<unsigned char>(c) < 0x20)
         return {Errc::invalid, "raw control character in a JSON string at byte " + std::to_string(i) + ": escape it"};
@@ -138,9 +145,8 @@ void dump_node(std::string& out, const cJSON* node) {
   }
 }
 
-// What shows only once the text is read: duplicate keys (escapes may hide them) and numbers too large for a double.
+// What shows only once the text is read: duplicate keys (escapes may hide them).
 Result<void> check_tree(const cJSON* node) {
-  if (cJSON_IsNumber(node) && !std::isfinite(node->valuedouble)) return {Errc::invalid, "a number is out of range"};
   if (cJSON_IsObject(node)) {
     std::vector<std::string_view> keys;
     for (const cJSON* child = node->child; child; child = child->next) keys.emplace_back(child->string);
@@ -151,6 +157,15 @@ Result<void> check_tree(const cJSON* node) {
   for (const cJSON* child = node->child; child; child = child->next)
     if (auto checked = check_tree(child); !checked) return checked;
   return {};
+}
+
+// Null when it is no JSON; `at` is then where cJSON gave up.
+cJSON* parse_with_cjson(std::string_view text, size_t& at) {
+  const std::string owned(text);  // cJSON wants a terminator when it must refuse trailing text
+  const char* end = nullptr;
+  cJSON* const node = cJSON_ParseWithLengthOpts(owned.c_str(), owned.size() + 1, &end, 1);
+  at = end ? static_cast<size_t>(end - owned.c_str()) : 0;
+  return node;
 }
 
 }  // namespace
@@ -215,16 +230,26 @@ const char* JsonView::type_name() const {
 }
 
 Result<Json> Json::parse(std::string_view text, JsonLimits limits) {
-  if (auto checked = precheck(text, limits); !checked) return checked.error();
-  const std::string owned(text);  // cJSON wants a terminator when it must refuse trailing text
-  const char* end = nullptr;
-  Json parsed(cJSON_ParseWithLengthOpts(owned.c_str(), owned.size() + 1, &end, 1));
-  if (!parsed.node_) {
-    const size_t offset = end ? static_cast<size_t>(end - owned.c_str()) : 0;
-    return {Errc::invalid, "not JSON: error at byte " + std::to_string(offset)};
-  }
+  size_t at = 0;
+  if (auto checked = precheck(text, limits, at); !checked) return checked.error();
+  Json parsed(parse_with_cjson(text, at));
+  if (!parsed.node_) return {Errc::invalid, "not JSON: error at byte " + std::to_string(at)};
   if (auto checked = check_tree(parsed.node_.get()); !checked) return checked.error();
   return parsed;
+}
+
+bool same_value(JsonView a, JsonView b) {
+  static_assert(sizeof(JsonView) == sizeof(const cJSON*));  // a view is its node and nothing else
+  return std::bit_cast<const cJSON*>(a) == std::bit_cast<const cJSON*>(b);
+}
+
+std::optional<JsonFault> find_json_fault(std::string_view text, JsonLimits limits) {
+  size_t at = 0, gave_up_at = 0;
+  const auto checked = precheck(text, limits, at);
+  const bool parsed = Handle<cJSON, cJSON_Delete>(parse_with_cjson(text, gave_up_at)).get() != nullptr;
+  if (!parsed && (checked || gave_up_at <= at)) return JsonFault{gave_up_at, "not JSON", true};
+  if (!checked) return JsonFault{at, checked.error().detail, false};
+  return std::nullopt;
 }
 
 Json Json::object() { return Json(required(cJSON_CreateObject())); }
@@ -321,34 +346,6 @@ Result<std::string> read_file(const std::string& path, size_t bytes_max) {
   auto text = read_all(fd.get(), bytes_max);
   if (!text) return {text.error().code, path + ": " + text.error().detail};
   return text;
-}
-
-Result<Json> read_json_file(const std::string& path) {
-  auto text = read_file(path, 1 << 20);
-  if (!text) return text.error();
-  bool line_start = true;
-  bool comment = false;
-  for (char& c : *text) {  // comments become blanks, so that offsets and line numbers stay true
-    if (c == '\n') {
-      line_start = true;
-      comment = false;
-    } else if (comment || (line_start && c == '#')) {
-      comment = true;
-      c = ' ';
-    } else if (c != ' ' && c != '\t') {
-      line_start = false;
-    }
-  }
-  auto parsed = Json::parse(*text);
-  if (parsed) return parsed;
-  std::string where = path;
-  constexpr std::string_view kAt = "at byte ";
-  if (const size_t at = parsed.error().detail.find(kAt); at != std::string::npos) {
-    const size_t offset = std::strtoul(parsed.error().detail.c_str() + at + kAt.size(), nullptr, 10);
-    const auto end = text->begin() + static_cast<std::ptrdiff_t>(std::min(offset, text->size()));
-    where += ":" + std::to_string(1 + std::count(text->begin(), end, '\n'));
-  }
-  return {Errc::invalid, where + ": " + parsed.error().detail, parsed.error().field};
 }
 
 }  // namespace jobcast

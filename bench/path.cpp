@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/config_file.h"
 #include "bench/bench.h"
 #include "bench/floors.h"
 #include "engine/cli/demo_files.h"

@@ -7,8 +7,11 @@
 
 #include <algorithm>
 
+#include "base/config_file.h"
 #include "base/fields.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "engine/peers.h"
 
 namespace jobcast::engine {
 namespace {
@@ -39,21 +42,18 @@ unsigned processors() {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
-// Returns what of it is missing on this machine, or "".
-std::string check_program(Fields& in, const std::vector<std::string>& argv) {
-  if (argv.empty()) {
-    in.fail("argv", "is required: the program's absolute path, then its arguments");
-    return "";
-  }
+// A program or a directory that is not there keeps no engine from starting: it may come and go while the engine runs.
+void check_program(Fields& in, const std::vector<std::string>& argv) {
+  if (argv.empty()) return in.fail("argv", "is required: the program's absolute path, then its arguments");
   const std::string& program = argv.front();
   struct stat info = {};
   if (!program.starts_with('/'))
     in.fail("argv", "must begin with an absolute path, not \"" + program + "\" (no shell and no PATH is asked)");
   else if (stat(program.c_str(), &info) != 0)
-    return in.path("argv") + " names a program that does not exist: " + program;
+    in.fail("argv", "names a program that does not exist: " + program, Severity::error);
   else if (!S_ISREG(info.st_mode) || access(program.c_str(), X_OK) != 0)
-    return in.path("argv") + " names what cannot be executed: " + program + " (chmod +x, and mind the user that the engine runs as)";
-  return "";
+    in.fail("argv", "names what cannot be executed: " + program + " (chmod +x, and mind the user that the engine runs as)",
+            Severity::error);
 }
 
 void read_environment(Fields& in, KindConfig& kind) {
@@ -66,9 +66,9 @@ void read_environment(Fields& in, KindConfig& kind) {
   for (JsonView member = set.first(); member.exists(); member = member.next()) {
     const std::string name(member.key());
     const auto value = member.string();
-    if (!is_environment_name(name)) in.fail("env_set", "holds \"" + name + "\", which is no name of a variable");
-    if (is_ours(name)) in.fail("env_set", "holds \"" + name + "\": names in JOBCAST_ are the engine's own");
-    if (!value) in.fail("env_set", "must hold strings; " + name + " is of type " + member.type_name());
+    if (!is_environment_name(name)) in.fail("env_set", member, "holds \"" + name + "\", which is no name of a variable");
+    if (is_ours(name)) in.fail("env_set", member, "holds \"" + name + "\": names in JOBCAST_ are the engine's own");
+    if (!value) in.fail("env_set", member, "must hold strings; " + name + " is of type " + member.type_name());
     if (value) kind.env_set.emplace(name, *value);
   }
 }
@@ -86,12 +86,12 @@ void read_attempts(Fields& in, KindConfig& kind) {
   kind.retry_jitter = in.number("retry_jitter", kind.retry_jitter, 0, 1);
 }
 
-Result<KindConfig> read_kind(const std::string& name, JsonView object, const std::map<std::string, QueueConfig>& queues) {
+KindConfig read_kind(const std::string& name, JsonView object, ConfigFile& file, const std::map<std::string, QueueConfig>& queues) {
   KindConfig kind;
   kind.name = name;
-  Fields in(object, "kinds." + name);
+  Fields in(object, "kinds." + name, &file);
   kind.argv = in.strings("argv", 256);
-  kind.missing = check_program(in, kind.argv);
+  check_program(in, kind.argv);
   kind.argv_from_args = in.strings("argv_from_args", 64, 128);
   kind.argv_dash = in.boolean("argv_dash", kind.argv_dash);
   kind.queue = in.string("queue", kind.queue, 64);
@@ -109,8 +109,8 @@ Result<KindConfig> read_kind(const std::string& name, JsonView object, const std
   read_environment(in, kind);
   kind.working_dir = absolute_path(in, "working_dir", kind.working_dir);
   struct stat info = {};
-  if (kind.missing.empty() && (stat(kind.working_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)))
-    kind.missing = in.path("working_dir") + " is no directory: " + kind.working_dir + " (create it first)";
+  if (kind.working_dir.starts_with('/') && (stat(kind.working_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)))
+    in.fail("working_dir", "is no directory: " + kind.working_dir + " (create it first)", Severity::error);
   kind.threads = static_cast<unsigned>(in.integer("threads", kind.threads, 0, 1024));
   if (kind.threads == 0) kind.threads = processors();
   kind.log_bytes_max = in.integer("log_bytes_max", kind.log_bytes_max, 0, 1LL << 30);
@@ -118,44 +118,57 @@ Result<KindConfig> read_kind(const std::string& name, JsonView object, const std
   kind.address_space_bytes_max = in.integer("address_space_bytes_max", kind.address_space_bytes_max, 0, 1LL << 50);
   kind.file_bytes_max = in.integer("file_bytes_max", kind.file_bytes_max, 0, 1LL << 50);
   kind.open_files_max = in.integer("open_files_max", kind.open_files_max, 16, 1 << 20);
-  if (auto done = in.finish(); !done) return done.error();
+  (void)in.finish();
   return kind;
 }
 
-Result<QueueConfig> read_queue(const std::string& name, JsonView object) {
+QueueConfig read_queue(const std::string& name, JsonView object, ConfigFile& file) {
   QueueConfig queue;
   queue.name = name;
-  Fields in(object, "queues." + name);
+  Fields in(object, "queues." + name, &file);
   queue.concurrency = static_cast<int>(in.integer("concurrency", queue.concurrency, 1, 1024));
   queue.waiting_max = in.integer("waiting_max", queue.waiting_max, 1, 10'000'000);
   queue.waiting_per_owner_max = in.integer("waiting_per_owner_max", std::max<int64_t>(queue.waiting_max / 10, 1000), 1, 10'000'000);
-  if (auto done = in.finish(); !done) return done.error();
+  (void)in.finish();
   return queue;
 }
 
 // Members of `key` by name, each read by `read`.
 template <class T, class Read>
-Result<void> read_named(Fields& in, const char* key, std::map<std::string, T>& into, Read read) {
+void read_named(Fields& in, const char* key, std::map<std::string, T>& into, Read read) {
   const JsonView object = in.object(key);
   for (JsonView member = object.first(); member.exists(); member = member.next()) {
     const std::string name(member.key());
-    if (!is_name(name))
-      return {Errc::invalid, in.path(key) + ": \"" + name + "\" is no name: use 1 to 64 of a-z, 0-9, '.', '_' and '-'", in.path(key)};
-    auto one = read(name, member);
-    if (!one) return one.error();
-    into.insert_or_assign(name, std::move(one).value());
+    if (is_name(name))
+      into.insert_or_assign(name, read(name, member));
+    else
+      in.fail(key, member, "holds \"" + printable(name) + "\", which is no name: use 1 to 64 of a-z, 0-9, '.', '_' and '-'");
   }
-  return {};
 }
 
-Result<void> read_control(Fields& in, Config& config) {
+// Each of them is looked up, so that all who are unknown are named.
+void check_peers(Fields& in, const char* key, const std::vector<std::string>& names, bool users) {
+  JsonView at = in.array(key).first();
+  for (const std::string& name : names) {
+    const std::vector<std::string> one = {name};
+    if (!Peers::create(users ? one : std::vector<std::string>{}, users ? std::vector<std::string>{} : one))
+      in.fail(key, at,
+              std::string("names a ") + (users ? "user" : "group") + " that this machine does not have: \"" + printable(name) + "\" (" +
+                  (users ? "useradd --system " : "groupadd --system ") + "makes one)");
+    at = at.next();
+  }
+}
+
+void read_control(Fields& in, Config& config, ConfigFile& file) {
   const JsonView object = in.object("control");
-  if (!object.exists()) return {};
-  Fields control(object, "control");
+  if (!object.exists()) return;
+  Fields control(object, "control", &file);
   config.control_users = control.strings("users", 64, 64);
+  check_peers(control, "users", config.control_users, true);
   config.control_groups = control.strings("groups", 64, 64);
+  check_peers(control, "groups", config.control_groups, false);
   config.control_connections_max = static_cast<int>(control.integer("connections_max", config.control_connections_max, 1, 4096));
-  return control.finish();
+  (void)control.finish();
 }
 
 void read_region(Fields& in, Config& config) {
@@ -165,41 +178,74 @@ void read_region(Fields& in, Config& config) {
   config.readers_max = static_cast<uint32_t>(in.integer("readers_max", config.readers_max, 1, 256));
 }
 
-Result<Config> read(JsonView document) {
-  Config config;
-  Fields in(document);
-  config.socket = absolute_path(in, "socket", config.socket);
-  if (config.socket.size() >= sizeof(sockaddr_un::sun_path))
-    in.fail("socket", "is longer than a socket's path may be (" + std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes)");
-  config.state_dir = absolute_path(in, "state_dir", config.state_dir);
-  config.progress_interval_ms = in.integer("progress_interval_ms", config.progress_interval_ms, 1, 60'000);
-  read_region(in, config);
-  config.retain_count = in.integer("retain_count", config.retain_count, 0, 10'000'000);
-  config.retain_ms = in.integer("retain_ms", config.retain_ms, 1000, 100 * kYearMs);
-  if (auto done = read_control(in, config); !done) return done.error();
-  config.queues["default"].name = "default";
-  if (auto done = read_named(in, "queues", config.queues, read_queue); !done) return done.error();
-  const auto kind = [&](const std::string& name, JsonView object) { return read_kind(name, object, config.queues); };
-  if (auto done = read_named(in, "kinds", config.kinds, kind); !done) return done.error();
-  if (auto done = in.finish(); !done) return done.error();
-  return config;
+// The directory that a file or directory is to be made in.
+std::string parent_of(const std::string& path) {
+  const size_t end = path.find_last_not_of('/');
+  const size_t slash = path.rfind('/', end);
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+bool is_directory(const std::string& path, bool& exists) {
+  struct stat info = {};
+  exists = stat(path.c_str(), &info) == 0;
+  return exists && S_ISDIR(info.st_mode);
+}
+
+void check_state_dir(Fields& in, const std::string& path) {
+  bool exists = false;
+  if (!path.starts_with('/') || is_directory(path, exists)) return;
+  if (exists) return in.fail("state_dir", "is no directory: " + path + " (remove it, or name another)", Severity::error);
+  const std::string parent = parent_of(path);
+  if (!is_directory(parent, exists))
+    in.fail("state_dir", "cannot be made: " + parent + (exists ? " is no directory" : " does not exist (mkdir -p " + parent + ")"),
+            Severity::error);
+}
+
+void check_socket(Fields& in, const std::string& path) {
+  if (path.size() >= sizeof(sockaddr_un::sun_path))
+    return in.fail("socket", "is longer than a socket's path may be (" + std::to_string(sizeof(sockaddr_un::sun_path) - 1) + " bytes)");
+  bool exists = false;
+  const std::string parent = parent_of(path);
+  struct stat info = {};
+  if (!path.starts_with('/')) return;
+  if (stat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode))
+    in.fail("socket", "is the path of something that is no socket: " + path + " (remove it, or name another)", Severity::error);
+  if (is_directory(parent, exists)) return;
+  const std::string problem = "lies in " + parent + (exists ? ", which is no directory" : ", which does not exist");
+  if (!exists && parent.starts_with("/run/"))
+    in.fail("socket", problem + ": the systemd unit makes it (RuntimeDirectory=); without systemd: mkdir " + parent, Severity::warning);
+  else
+    in.fail("socket", problem + (exists ? "" : " (mkdir -p " + parent + ")"), Severity::error);
 }
 
 }  // namespace
 
-Result<Config> read_config(const std::string& path) {
-  auto document = read_json_file(path);
-  if (!document) return document.error();
-  auto config = read(document->view());
-  if (!config) return {config.error().code, path + ": " + config.error().detail, config.error().field};
-  return config;
-}
-
-Result<Config> check_config(const std::string& path) {
-  auto config = read_config(path);
-  if (config)
-    for (const auto& [name, kind] : config->kinds)
-      if (!kind.missing.empty()) return {Errc::invalid, path + ": " + kind.missing, kind.missing.substr(0, kind.missing.find(' '))};
+Config read_config(const std::string& path, Faults& faults, const GivenPaths& given) {
+  Config config;
+  ConfigFile file(path, faults);
+  if (!file.view().exists()) return config;
+  Fields in(file.view(), "", &file);
+  config.socket = absolute_path(in, "socket", config.socket);
+  config.state_dir = absolute_path(in, "state_dir", config.state_dir);
+  if (given.socket)
+    config.socket = *given.socket;
+  else if (in.has("socket"))
+    check_socket(in, config.socket);
+  if (given.state_dir)
+    config.state_dir = *given.state_dir;
+  else
+    check_state_dir(in, config.state_dir);
+  config.progress_interval_ms = in.integer("progress_interval_ms", config.progress_interval_ms, 1, 60'000);
+  read_region(in, config);
+  config.retain_count = in.integer("retain_count", config.retain_count, 0, 10'000'000);
+  config.retain_ms = in.integer("retain_ms", config.retain_ms, 1000, 100 * kYearMs);
+  read_control(in, config, file);
+  config.queues["default"].name = "default";
+  read_named(in, "queues", config.queues, [&](const std::string& name, JsonView object) { return read_queue(name, object, file); });
+  read_named(in, "kinds", config.kinds,
+             [&](const std::string& name, JsonView object) { return read_kind(name, object, file, config.queues); });
+  (void)in.finish();
+  faults.sort();
   return config;
 }
 

@@ -3,10 +3,11 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "base/result.h"
+#include "base/fault.h"
 
 namespace jobcast::engine {
 
@@ -33,7 +34,6 @@ struct KindConfig {
   std::vector<std::string> env_allow;                 // copied from the engine's own environment
   std::map<std::string, std::string> env_set;
   std::string working_dir = "/";
-  std::string missing;   // what its jobs need and the machine does not have, in words; "": nothing
   unsigned threads = 1;  // JOBCAST_THREADS; 0 in the file: all processors
   int64_t log_bytes_max = 1 << 20;
   int64_t log_bytes_per_second_max = 1 << 20;
@@ -62,10 +62,14 @@ struct Config {
   std::map<std::string, KindConfig> kinds;
 };
 
-// Errors name file, field and remedy. Also checks that queues are known and paths are absolute. A program or a working directory that
-// is not there is no error of the file: it may come and go while the engine runs, and KindConfig::missing says so.
-[[nodiscard]] Result<Config> read_config(const std::string& path);
-// As read_config(), for whoever wrote the file: what is missing on this machine is an error too.
-[[nodiscard]] Result<Config> check_config(const std::string& path);
+// What the command line says instead of the file.
+struct GivenPaths {
+  std::optional<std::string> socket, state_dir;
+};
+
+// Reads and checks the file and what it names outside of itself: programs, directories, users, groups. Every fault goes into `faults`,
+// with its place and its remedy; the config may be used unless one of them is fatal. A program or a directory that is not there is an
+// error for whoever wrote the file (`check-config`), but keeps no engine from starting.
+[[nodiscard]] Config read_config(const std::string& path, Faults& faults, const GivenPaths& given = {});
 
 }  // namespace jobcast::engine

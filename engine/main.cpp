@@ -132,18 +132,16 @@ int main(int argc, char** argv) {
   if (options->help) return fputs(kHelp, stdout) < 0 ? kFailed : 0;
   if (options->version) return printf("jobcastd %s\n", JOBCAST_VERSION) < 0 ? kFailed : 0;
   log::set_level(options->log_level);
-  auto config = options->check_config ? check_config(options->config) : read_config(options->config);
-  if (!config) return complain(config.error());
-  if (options->state_dir) config->state_dir = *options->state_dir;
-  if (options->socket) config->socket = *options->socket;
-  if (options->check_config) {
-    if (const auto peers = Peers::create(config->control_users, config->control_groups); !peers) return complain(peers.error());
-    return printf("%s: ok, %zu kinds, %zu queues\n", options->config.c_str(), config->kinds.size(), config->queues.size()) < 0 ? kFailed
-                                                                                                                               : 0;
+  Faults faults;
+  const Config config = read_config(options->config, faults, {options->socket, options->state_dir});
+  if (faults.fatal() || options->check_config) {
+    for (const Fault& fault : faults.list()) fprintf(stderr, "jobcastd: %s\n", fault.text(colourful(STDERR_FILENO)).c_str());
+    if (faults.bad()) return kUsage;
+    return printf("%s: ok, %zu kinds, %zu queues\n", options->config.c_str(), config.kinds.size(), config.queues.size()) < 0 ? kFailed : 0;
   }
-  for (const auto& [name, kind] : config->kinds)
-    if (!kind.missing.empty()) log::warning("kind_not_runnable", {{"kind", name}, {"error", kind.missing}});
+  for (const Fault& fault : faults.list())
+    log::warning("config_fault", {{"file", fault.file}, {"line", fault.line}, {"key", fault.key}, {"problem", fault.problem}});
   keep_small();
   allow_open_files();
-  return serve(*config);
+  return serve(config);
 }

@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include "base/config_file.h"
 #include "base/handle.h"
 #include "base/json.h"
 #include "base/secret.h"

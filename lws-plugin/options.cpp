@@ -5,6 +5,9 @@
 #include <charconv>
 #include <set>
 
+#include "base/closest.h"
+#include "base/unit.h"
+
 namespace jobcast::plugin {
 namespace {
 
@@ -124,36 +127,59 @@ Result<void> set_text(Options& options, std::string_view name, std::string_view 
   return {};
 }
 
+Error unknown(std::string_view name) {
+  std::vector<std::string> known(kTexts.begin(), kTexts.end());
+  for (const NumberOption& number : kNumbers) known.emplace_back(number.name);
+  const std::string meant = closest(name, known);
+  return fault(name, "is unknown: " + (meant.empty() ? "docs/configuration.md lists what there is" : "did you mean \"" + meant + "\"?"));
+}
+
+Result<void> set_option(Options& options, std::string_view name, std::string_view value) {
+  if (std::ranges::find(kTexts, name) != kTexts.end()) return set_text(options, name, value);
+  const auto number = std::ranges::find(kNumbers, name, &NumberOption::name);
+  if (number == kNumbers.end()) return unknown(name);
+  uint32_t n = 0;
+  const auto [end, trouble] = std::from_chars(value.data(), value.data() + value.size(), n);
+  if (trouble != std::errc() || end != value.data() + value.size() || n < number->min || n > number->max) {
+    const std::string meant = in_unit(value, number->unit);
+    return fault(name, "must be a whole number of " + std::string(number->unit) + " from " + std::to_string(number->min) + " to " +
+                           std::to_string(number->max) + ", not \"" + std::string(value) + "\"" +
+                           (meant.empty() || meant == value ? "" : ": write \"" + meant + "\""));
+  }
+  number->set(options, n);
+  return {};
+}
+
 }  // namespace
 
 std::span<const NumberOption> number_options() { return kNumbers; }
 std::span<const char* const> text_options() { return kTexts; }
 
 Result<Options> Options::parse(std::span<const Pvo> pvos) {
+  std::vector<Error> faults;
+  Options options = parse(pvos, faults);
+  if (!faults.empty()) return faults.front();
+  return options;
+}
+
+Options Options::parse(std::span<const Pvo> pvos, std::vector<Error>& faults) {
   Options options;
   for (const NumberOption& number : kNumbers) number.set(options, number.fallback);  // the table's word counts, not the struct's
   std::set<std::string_view> seen;
   for (auto [name, value] : pvos) {
     if (name.ends_with("[]")) name.remove_suffix(2);  // an array's elements
     if (std::ranges::find(kOfTheServer, name) != kOfTheServer.end()) continue;
-    if (value.size() > kValueBytesMax)
-      return fault(name, "is longer than " + std::to_string(kValueBytesMax) + " bytes, which lwsws would cut: give it in several");
     const bool once = name != "key" && name != "origin";
-    if (!seen.insert(name).second && once) return fault(name, "is given more than once");
-    if (std::ranges::find(kTexts, name) != kTexts.end()) {
-      if (auto done = set_text(options, name, value); !done) return done.error();
-      continue;
-    }
-    const auto number = std::ranges::find(kNumbers, name, &NumberOption::name);
-    if (number == kNumbers.end()) return fault(name, "is unknown: docs/configuration.md lists what there is");
-    uint32_t n = 0;
-    const auto [end, trouble] = std::from_chars(value.data(), value.data() + value.size(), n);
-    if (trouble != std::errc() || end != value.data() + value.size() || n < number->min || n > number->max)
-      return fault(name, "must be a whole number of " + std::string(number->unit) + " from " + std::to_string(number->min) + " to " +
-                             std::to_string(number->max) + ", not \"" + std::string(value) + "\"");
-    number->set(options, n);
+    if (value.size() > kValueBytesMax)
+      faults.push_back(
+          fault(name, "is longer than " + std::to_string(kValueBytesMax) + " bytes, which lwsws would cut: give it in several"));
+    else if (!seen.insert(name).second && once)
+      faults.push_back(fault(name, "is given more than once"));
+    else if (auto done = set_option(options, name, value); !done)
+      faults.push_back(done.error());
   }
-  if (options.auth.keys.empty()) return fault("key", "is required: for example HS256:/etc/jobcast/key");
+  if (options.auth.keys.empty() && std::ranges::find(faults, "key", &Error::field) == faults.end())
+    faults.push_back(fault("key", "is required: for example HS256:/etc/jobcast/key"));
   std::ranges::reverse(options.auth.keys);  // lwsws hands options over in reverse
   return options;
 }

@@ -45,6 +45,8 @@ struct Options {
 
   // In the file's order or reversed (as lwsws hands them over). Errors name the option, and the remedy.
   [[nodiscard]] static Result<Options> parse(std::span<const Pvo> pvos);
+  // The same, with every fault; what is wrong has its default.
+  [[nodiscard]] static Options parse(std::span<const Pvo> pvos, std::vector<Error>& faults);
 };
 
 // One numeric option, for the parser, the documentation's test and `jobcast-host --check-config`.

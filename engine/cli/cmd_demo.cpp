@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/config_file.h"
 #include "base/json.h"
 #include "engine/cli/demo_files.h"
 #include "engine/cli/engine_link.h"

@@ -6,20 +6,24 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <memory>
+#include <optional>
 
-#include "base/json.h"
+#include "base/config_file.h"
+#include "base/fields.h"
+#include "base/text.h"
+#include "base/unit.h"
+#include "lws-plugin/auth.h"
+#include "lws-plugin/host/surroundings.h"
+#include "lws-plugin/options.h"
 
 namespace jobcast::host {
 namespace {
 
 // One object of the configuration. lwsws has every value as a string ("port": "7681"); JSON's own kinds are taken too.
-class Section {
+class Section : public Fields {
  public:
-  Section(JsonView object, std::string path) : object_(object), path_(std::move(path)) {
-    if (!object.is_object()) fail("", "must be an object");
-  }
-
-  [[nodiscard]] bool has(const char* key) { return take(key).exists(); }
+  Section(JsonView object, std::string path, ConfigFile& file) : Fields(object, std::move(path), &file) {}
 
   void text(const char* key, std::string& out) {
     const JsonView value = take(key);
@@ -27,7 +31,7 @@ class Section {
     if (auto text = plain(value))
       out = *text;
     else
-      fail(key, "must be a string");
+      fail(key, std::string("must be a string, not ") + value.type_name());
   }
 
   template <class Int>
@@ -37,8 +41,11 @@ class Section {
     if (word.empty()) return;
     int64_t n = 0;
     const auto [end, trouble] = std::from_chars(word.data(), word.data() + word.size(), n);
-    if (trouble != std::errc() || end != word.data() + word.size() || n < min || n > max)
-      return fail(key, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max) + ", not \"" + word + "\"");
+    if (trouble != std::errc() || end != word.data() + word.size() || n < min || n > max) {
+      const std::string meant = in_unit(word, unit_of_key(key));
+      return fail(key, "must be a whole number from " + std::to_string(min) + " to " + std::to_string(max) + ", not \"" + printable(word) +
+                           "\"" + (meant.empty() || meant == word ? "" : ": write \"" + meant + "\""));
+    }
     out = static_cast<Int>(n);
   }
 
@@ -50,7 +57,7 @@ class Section {
       if (word == yes) return void(out = true);
     for (const char* no : {"", "off", "no", "false", "0"})
       if (word == no) return void(out = false);
-    fail(key, "must be \"on\" or \"off\", not \"" + word + "\"");
+    fail(key, "must be \"on\" or \"off\", not \"" + printable(word) + "\"");
   }
 
   void pairs(const char* key, Pairs& out) {
@@ -68,35 +75,13 @@ class Section {
       }
   }
 
-  [[nodiscard]] JsonView array(const char* key) {
-    const JsonView value = take(key);
-    if (value.exists() && !value.is_array()) fail(key, "must be an array");
-    return value.is_array() ? value : JsonView();
-  }
-
   // Known to lwsws, not to this host.
   void refuse(std::initializer_list<const char*> keys) {
     for (const char* key : keys)
       if (take(key).exists()) fail(key, "is lwsws's, but jobcast-host does not serve it: remove it, or use lwsws");
   }
 
-  void fail(const char* key, std::string problem) {
-    if (fault_.empty()) fault_ = path(key) + " " + std::move(problem), field_ = path(key);
-  }
-  [[nodiscard]] std::string path(const char* key) const { return path_ + (path_.empty() || !*key ? "" : ".") + key; }
-
-  [[nodiscard]] Result<void> finish() {
-    for (JsonView member = object_.first(); member.exists(); member = member.next())
-      if (std::ranges::find(known_, member.key()) == known_.end()) fail(std::string(member.key()).c_str(), "is not known here");
-    if (!fault_.empty()) return {Errc::invalid, fault_, field_};
-    return {};
-  }
-
  private:
-  JsonView take(const char* key) {
-    known_.emplace_back(key);
-    return object_.get(key);
-  }
   static std::optional<std::string> plain(JsonView value) {
     if (const auto text = value.string()) return std::string(*text);
     if (const auto flag = value.boolean()) return *flag ? "on" : "off";
@@ -107,16 +92,12 @@ class Section {
     if (auto text = plain(value))
       out.emplace_back(name, *text);
     else
-      fail(key, "has \"" + std::string(name) + "\", which must be a string");
+      fail(key, value, "has \"" + printable(name) + "\", which must be a string, not " + value.type_name());
   }
-
-  JsonView object_;
-  std::string path_, fault_, field_;
-  std::vector<std::string> known_;
 };
 
-Result<void> read_global(JsonView object, HostConfig& config) {
-  Section in(object, "global");
+void read_global(JsonView object, HostConfig& config, ConfigFile& file) {
+  Section in(object, "global", file);
   in.text("username", config.username);
   in.text("groupname", config.groupname);
   in.text("server-string", config.server_string);
@@ -139,12 +120,12 @@ Result<void> read_global(JsonView object, HostConfig& config) {
     in.text("plugin-dir", config.plugin_dirs.emplace_back());
   }
   in.refuse({"uid", "gid", "reject-service-keywords", "ip-limit-ah", "ip-limit-wsi"});
-  return in.finish();
+  (void)in.finish();
 }
 
-Result<Mount> read_mount(JsonView object, const std::string& path) {
+Mount read_mount(JsonView object, const std::string& path, ConfigFile& file) {
   Mount mount;
-  Section in(object, path);
+  Section in(object, path, file);
   std::string origin;
   in.text("mountpoint", mount.mountpoint);
   in.text("origin", origin);
@@ -156,22 +137,60 @@ Result<Mount> read_mount(JsonView object, const std::string& path) {
   in.flag("cache-intermediaries", mount.cache_intermediaries);
   in.pairs("extra-mimetypes", mount.extra_mimetypes);
   in.refuse({"protocol", "auth-mask", "cgi-timeout", "cgi-env", "interpret", "pmo"});
-  if (!mount.mountpoint.starts_with('/') || mount.mountpoint.size() > 255) in.fail("mountpoint", "is required and begins with /");
+  if (!mount.mountpoint.starts_with('/') || mount.mountpoint.size() > 255)
+    in.fail("mountpoint", "is required: a path of at most 255 bytes that begins with /");
   if (origin.starts_with("file://")) {
     mount.origin = origin.substr(7);
   } else if (origin.starts_with("callback://")) {
     mount.kind = Mount::Kind::callback;
     mount.origin = origin.substr(11);
   } else {
-    in.fail("origin", "must be file:///directory or callback://protocol, not \"" + origin + "\"");
+    in.fail("origin", "must be file:///directory or callback://protocol, not \"" + printable(origin) + "\"");
   }
-  if (auto done = in.finish(); !done) return done.error();
+  (void)in.finish();
   return mount;
 }
 
-Result<VhostConfig> read_vhost(JsonView object, const std::string& path) {
+// A faulty option or key disables the plugin on its vhost, as in lwsws, and leaves the rest of the server alone.
+void check_options(Section& in, const Protocol& protocol, JsonView at) {
+  std::vector<plugin::Pvo> pvos;
+  for (const auto& [name, value] : protocol.options) pvos.push_back({name, value});
+  std::vector<Error> faults;
+  const plugin::Options options = plugin::Options::parse(pvos, faults);
+  const auto member = [&](const std::string& name) { return at.get(name.c_str()).exists() ? at.get(name.c_str()) : at; };
+  for (const Error& fault : faults) in.fail("jobcast", member(fault.field), fault.detail, Severity::error);
+  std::vector<std::string> told;
+  for (const std::string& key : options.auth.keys) {
+    plugin::AuthOptions one = options.auth;
+    one.keys = {key};
+    if (auto auth = plugin::Auth::create(one); !auth)
+      in.fail("jobcast", member("key"), "option \"key\": " + told.emplace_back(auth.error().detail), Severity::error);
+  }
+  if (!told.empty() || options.auth.keys.empty()) return;
+  if (auto auth = plugin::Auth::create(options.auth); !auth)
+    in.fail("jobcast", member("key"), "option \"key\": " + auth.error().detail, Severity::error);
+}
+
+void read_protocols(Section& in, VhostConfig& vhost, ConfigFile& file) {
+  int index = 0;
+  for (JsonView entry = in.array("ws-protocols").first(); entry.exists(); entry = entry.next(), ++index) {
+    Section wrapped(entry, in.path("ws-protocols") + "[" + std::to_string(index) + "]", file);
+    for (JsonView member = entry.first(); member.exists(); member = member.next()) {
+      Protocol protocol{std::string(member.key()), {}};
+      wrapped.pairs(protocol.name.c_str(), protocol.options);
+      if (!member.is_object())
+        wrapped.fail(protocol.name.c_str(), member, "must be an object with the protocol's options");
+      else if (protocol.name == "jobcast")
+        check_options(wrapped, protocol, member);
+      vhost.protocols.push_back(std::move(protocol));
+    }
+    (void)wrapped.finish();
+  }
+}
+
+VhostConfig read_vhost(JsonView object, const std::string& path, ConfigFile& file) {
   VhostConfig vhost;
-  Section in(object, path);
+  Section in(object, path, file);
   in.text("name", vhost.name);
   if (!in.has("port")) in.fail("port", "is required (0 picks a free one)");
   in.number("port", vhost.port, 0, 65'535);
@@ -220,73 +239,61 @@ Result<VhostConfig> read_vhost(JsonView object, const std::string& path) {
              "allow-http-on-https",
              "h2-half-closed-long-poll"});
   int index = 0;
-  for (JsonView entry = in.array("mounts").first(); entry.exists(); entry = entry.next()) {
-    auto mount = read_mount(entry, in.path("mounts") + "[" + std::to_string(index++) + "]");
-    if (!mount) return mount.error();
-    vhost.mounts.push_back(std::move(*mount));
-  }
-  index = 0;
-  for (JsonView entry = in.array("ws-protocols").first(); entry.exists(); entry = entry.next(), ++index)
-    for (JsonView member = entry.first(); member.exists(); member = member.next()) {
-      Protocol protocol{std::string(member.key()), {}};
-      Section wrapped(entry, in.path("ws-protocols") + "[" + std::to_string(index) + "]");
-      wrapped.pairs(protocol.name.c_str(), protocol.options);
-      if (!member.is_object()) wrapped.fail(protocol.name.c_str(), "must be an object with the protocol's options");
-      for (JsonView other = entry.first(); other.exists(); other = other.next()) (void)wrapped.has(std::string(other.key()).c_str());
-      if (auto done = wrapped.finish(); !done) return done.error();
-      vhost.protocols.push_back(std::move(protocol));
-    }
-  for (size_t i = 0; i < vhost.mounts.size(); ++i)
-    if (vhost.mounts[i].kind == Mount::Kind::callback &&
-        std::ranges::find(vhost.protocols, vhost.mounts[i].origin, &Protocol::name) == vhost.protocols.end())
-      in.fail(("mounts[" + std::to_string(i) + "].origin").c_str(),
-              "names a protocol that \"ws-protocols\" does not enable: " + vhost.mounts[i].origin);
-  if (auto done = in.finish(); !done) return done.error();
+  for (JsonView entry = in.array("mounts").first(); entry.exists(); entry = entry.next())
+    vhost.mounts.push_back(read_mount(entry, in.path("mounts") + "[" + std::to_string(index++) + "]", file));
+  read_protocols(in, vhost, file);
+  (void)in.finish();
   return vhost;
 }
 
-Result<void> read_file_into(const std::string& path, HostConfig& config) {
-  const auto wrap = [&](const Error& error) {
-    return Error{error.code, error.code == Errc::invalid && !error.field.empty() ? path + ": " + error.detail : error.detail, error.field};
-  };
-  auto json = read_json_file(path);
-  if (!json) return wrap(json.error());
-  Section in(json->view(), "");
-  if (in.has("global"))
-    if (auto done = read_global(json->view().get("global"), config); !done) return wrap(done.error());
+// What has been read of one file, and of where its parts stand.
+struct FileParts {
+  std::unique_ptr<ConfigFile> file;
+  std::vector<std::pair<JsonView, size_t>> vhosts;  // the second: the place in HostConfig::vhosts
+};
+
+FileParts read_one(const std::string& path, HostConfig& config, Faults& faults) {
+  FileParts parts{std::make_unique<ConfigFile>(path, faults), {}};
+  const JsonView view = parts.file->view();
+  if (!view.exists()) return parts;
+  Section in(view, "", *parts.file);
+  if (in.has("global")) read_global(view.get("global"), config, *parts.file);
   int index = 0;
   for (JsonView entry = in.array("vhosts").first(); entry.exists(); entry = entry.next()) {
-    auto vhost = read_vhost(entry, "vhosts[" + std::to_string(index++) + "]");
-    if (!vhost) return wrap(vhost.error());
-    config.vhosts.push_back(std::move(*vhost));
+    parts.vhosts.emplace_back(entry, config.vhosts.size());
+    config.vhosts.push_back(read_vhost(entry, "vhosts[" + std::to_string(index++) + "]", *parts.file));
   }
-  if (auto done = in.finish(); !done) return wrap(done.error());
-  return {};
+  (void)in.finish();
+  return parts;
+}
+
+std::vector<std::string> files_of(const std::string& dir_or_file) {
+  struct stat info = {};
+  if (stat(dir_or_file.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) return {dir_or_file};
+  std::vector<std::string> files = {dir_or_file + "/conf"};
+  if (DIR* dir = opendir((dir_or_file + "/conf.d").c_str())) {
+    while (const dirent* entry = readdir(dir))
+      if (entry->d_name[0] != '.') files.push_back(dir_or_file + "/conf.d/" + entry->d_name);
+    closedir(dir);
+  }
+  std::sort(files.begin() + 1, files.end());
+  return files;
 }
 
 }  // namespace
 
-Result<HostConfig> read_config(const std::string& dir_or_file) {
+HostConfig read_config(const std::string& dir_or_file, Faults& faults, bool starting) {
   HostConfig config;
-  struct stat info = {};
-  if (stat(dir_or_file.c_str(), &info) != 0)
-    return {Errc::not_found, dir_or_file + " cannot be opened: give lwsws's configuration directory, or a file"};
-  std::vector<std::string> files;
-  if (S_ISDIR(info.st_mode)) {
-    files.push_back(dir_or_file + "/conf");
-    if (DIR* dir = opendir((dir_or_file + "/conf.d").c_str())) {
-      while (const dirent* entry = readdir(dir))
-        if (entry->d_name[0] != '.') files.push_back(dir_or_file + "/conf.d/" + entry->d_name);
-      closedir(dir);
-    }
-    std::sort(files.begin() + 1, files.end());
-  } else {
-    files.push_back(dir_or_file);
+  std::vector<FileParts> files;
+  for (const std::string& path : files_of(dir_or_file)) files.push_back(read_one(path, config, faults));
+  if (config.vhosts.empty() && faults.list().empty())
+    faults.add({Severity::fatal, dir_or_file, 0, 0, "vhosts", "are missing: \"vhosts\": [{\"name\": …, \"port\": …}] must be there"});
+  for (const FileParts& parts : files) {
+    check_server(config, *parts.file);
+    for (size_t i = 0; i < parts.vhosts.size(); ++i)
+      check_vhost(config, parts.vhosts[i].second, {*parts.file, parts.vhosts[i].first, "vhosts[" + std::to_string(i) + "]"}, starting);
   }
-  for (const std::string& file : files)
-    if (auto done = read_file_into(file, config); !done) return done.error();
-  if (config.vhosts.empty())
-    return {Errc::invalid, dir_or_file + ": there is no vhost: \"vhosts\": [{\"name\": …, \"port\": …}]", "vhosts"};
+  faults.sort();
   return config;
 }
 

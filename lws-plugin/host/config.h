@@ -1,5 +1,5 @@
 // lwsws's configuration format, as far as jobcast-host serves it: DIR/conf with "global" and DIR/conf.d/* with "vhosts", or one file with
-// both. What this host does not do is refused by name, never ignored. Pure but for reading the files.
+// both. What this host does not do is refused by name, never ignored. Reads files and looks at what they name.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/result.h"
+#include "base/fault.h"
 
 namespace jobcast::host {
 
@@ -52,7 +52,11 @@ struct HostConfig {
   std::vector<VhostConfig> vhosts;
 };
 
-// Errors name the file, the field and the remedy.
-[[nodiscard]] Result<HostConfig> read_config(const std::string& dir_or_file);
+// Reads the configuration and checks what it names outside of itself. Every fault goes into `faults`, with its place and its remedy; the
+// config may be served unless one of them is fatal. `starting`: ports that are taken are fatal; else they may be this server's own.
+[[nodiscard]] HostConfig read_config(const std::string& dir_or_file, Faults& faults, bool starting);
+
+// Where plugins are sought: "plugin-dir", or else where they are installed and built, from the program's own directory.
+[[nodiscard]] std::vector<std::string> plugin_dirs(const HostConfig& config);
 
 }  // namespace jobcast::host

@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/surroundings.h"
-#include "lws-plugin/auth.h"
 #include "lws-plugin/host/config.h"
 #include "lws-plugin/host/server.h"
 #include "lws-plugin/options.h"
@@ -25,7 +24,7 @@ Serves HTTP and ws by lwsws's configuration: DIR/conf and DIR/conf.d/*, or one f
   -c, --config PATH    the configuration (default /etc/lwsws)
   -l, --loop LOOP      poll (default) or libuv (package libwebsockets-evlib-uv); before the file's "event-loop"
       --json           print one JSON line when ready: {"port":N,"ports":[N,…],"pid":N}
-      --check-config   read the configuration and the keys that it names, say what is wrong, and end
+      --check-config   read the configuration and what it names, say all that is wrong, and end; with --json as one line
   -v, --verbose        say more
       --version
       --help
@@ -33,18 +32,25 @@ Serves HTTP and ws by lwsws's configuration: DIR/conf and DIR/conf.d/*, or one f
 Ends on SIGTERM and SIGINT, after telling its clients to come back. docs/configuration.md lists every key.
 )";
 
-Result<void> check(const host::HostConfig& config) {
-  for (const host::VhostConfig& vhost : config.vhosts)
-    for (const host::Protocol& protocol : vhost.protocols) {
-      if (protocol.name != "jobcast") continue;
-      std::vector<plugin::Pvo> pvos;
-      for (const auto& [name, value] : protocol.options) pvos.push_back({name, value});
-      auto options = plugin::Options::parse(pvos);
-      if (!options) return {options.error().code, "vhost " + vhost.name + ": " + options.error().detail, options.error().field};
-      if (auto auth = plugin::Auth::create(options->auth); !auth)
-        return {auth.error().code, "vhost " + vhost.name + ": " + auth.error().detail, "key"};
-    }
-  return {};
+// With --json what check-config of the `jobcast` command asks for: the faults, and the engines that the plugin would call.
+int tell_check(const std::string& path, const host::HostConfig& config, const Faults& faults, bool json) {
+  if (json) {
+    Json engines = Json::array();
+    for (const host::VhostConfig& vhost : config.vhosts)
+      for (const host::Protocol& protocol : vhost.protocols) {
+        if (protocol.name != "jobcast") continue;
+        std::vector<plugin::Pvo> pvos;
+        for (const auto& [name, value] : protocol.options) pvos.push_back({name, value});
+        std::vector<Error> ignored;
+        engines.push(plugin::Options::parse(pvos, ignored).engine);
+      }
+    Json line = Json::object();
+    line.set("ok", !faults.bad()).set("faults", faults.json()).set("engines", std::move(engines));
+    printf("%s\n", line.dump().c_str());
+  } else if (!faults.bad()) {
+    printf("jobcast-host: %s is in order\n", path.c_str());
+  }
+  return faults.bad() ? 1 : 0;
 }
 
 int fail(const Error& error) {
@@ -93,16 +99,15 @@ int main(int argc, char** argv) {
     fputs(kHelp, stderr);
     return 2;
   }
-  auto config = host::read_config(path);
-  if (!config) return fail(config.error());
-  if (!loop.empty()) config->loop = loop;
-  if (check_only) {
-    if (auto done = check(*config); !done) return fail(done.error());
-    printf("jobcast-host: %s is in order\n", path.c_str());
-    return 0;
-  }
+  Faults faults;
+  host::HostConfig config = host::read_config(path, faults, !check_only);
+  if (!loop.empty()) config.loop = loop;
+  if (!check_only || !json)
+    for (const Fault& fault : faults.list()) fprintf(stderr, "jobcast-host: %s\n", fault.text(colourful(STDERR_FILENO)).c_str());
+  if (check_only) return tell_check(path, config, faults, json);
+  if (faults.fatal()) return 1;
   signal(SIGPIPE, SIG_IGN);
-  host::Server server(std::move(*config));
+  host::Server server(std::move(config));
   if (auto done = server.start(); !done) return fail(done.error());
   struct sigaction action = {};
   action.sa_handler = [](int) { host::Server::stop(); };

@@ -47,13 +47,6 @@ void spare_descriptors() {
   setrlimit(RLIMIT_NOFILE, &files);
 }
 
-std::string beside_this_program() {
-  std::string path(PATH_MAX, '\0');
-  const ssize_t length = readlink("/proc/self/exe", path.data(), path.size());
-  path.resize(length > 0 ? static_cast<size_t>(length) : 0);
-  return path.substr(0, path.rfind('/'));
-}
-
 // Clients can make lws say things, so it may not say them without end.
 void log_line_of_lws(int level, const char* line) {
   static plugin::Rate rate(10, 50);
@@ -158,11 +151,7 @@ Result<void> Server::start() {
 }
 
 Result<void> Server::load_plugins() {
-  if (config_.plugin_dirs.empty()) {
-    const std::string here = beside_this_program();
-    // As installed, and as built.
-    config_.plugin_dirs = {here + "/../" JOBCAST_LIBDIR "/jobcast", here + "/../lib"};
-  }
+  config_.plugin_dirs = plugin_dirs(config_);
   std::vector<const char*> dirs;
   struct stat info = {};
   for (const std::string& dir : config_.plugin_dirs)
@@ -208,7 +197,7 @@ Result<void> Server::add_vhost(const VhostConfig& config) {
   info.vhost_name = parts.config.name.c_str();
   info.port = config.port;
   info.iface = or_null(parts.config.interface);
-  info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+  info.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS | LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND;
   if (config.unix_socket) info.options |= LWS_SERVER_OPTION_UNIX_SOCK;
   if (config.sts) info.options |= LWS_SERVER_OPTION_STS;
   if (!config.ipv6) info.options |= LWS_SERVER_OPTION_DISABLE_IPV6;

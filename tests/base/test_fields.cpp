@@ -71,13 +71,14 @@ void wrong_members_are_refused_by_name_and_range(void**) {
       {R"({"k":"toolong"})", [](Fields& in) { (void)in.string("k", "", 3); }, "k is 7 bytes; at most 3"},
       {R"({"k":""})", [](Fields& in) { (void)in.required_string("k"); }, "k is required: a non-empty string"},
       {R"({})", [](Fields& in) { (void)in.required_string("k"); }, "k is required: a non-empty string"},
-      {R"({"k":"green"})", [](Fields& in) { (void)in.choice("k", "red", {"red", "blue"}); }, "k must be one of red, blue"},
-      {R"({"k":9})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8"},
-      {R"({"k":1.5})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8"},
-      {R"({"k":"2"})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8"},
-      {R"({"k":1e300})", [](Fields& in) { (void)in.optional_integer("k", -1, 1); }, "k must be a whole number from -1 to 1"},
-      {R"({"k":1.25})", [](Fields& in) { (void)in.number("k", 0, 0, 1); }, "k must be a number from 0 to 1"},
-      {R"({"k":true})", [](Fields& in) { (void)in.number("k", 0.5, 0.5, 1); }, "k must be a number from 0.5 to 1"},
+      {R"({"k":"green"})", [](Fields& in) { (void)in.choice("k", "red", {"red", "blue"}); }, "k must be one of red, blue, not \"green\""},
+      {R"({"k":9})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8, not 9"},
+      {R"({"k":1.5})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); }, "k must be a whole number from 1 to 8, not 1.5"},
+      {R"({"k":"2"})", [](Fields& in) { (void)in.integer("k", 1, 1, 8); },
+       "k must be a whole number from 1 to 8, not \"2\": write 2, without quotes and unit"},
+      {R"({"k":1e300})", [](Fields& in) { (void)in.optional_integer("k", -1, 1); }, "k must be a whole number from -1 to 1, not 1e+300"},
+      {R"({"k":1.25})", [](Fields& in) { (void)in.number("k", 0, 0, 1); }, "k must be a number from 0 to 1, not 1.25"},
+      {R"({"k":true})", [](Fields& in) { (void)in.number("k", 0.5, 0.5, 1); }, "k must be a number from 0.5 to 1, not boolean"},
       {R"({"k":1})", [](Fields& in) { (void)in.boolean("k", false); }, "k must be true or false, not number"},
       {R"({"k":[]})", [](Fields& in) { (void)in.object("k"); }, "k must be an object, not array"},
       {R"({"k":{}})", [](Fields& in) { (void)in.array("k"); }, "k must be an array, not object"},
@@ -129,7 +130,7 @@ void first_fault_wins_and_faults_may_come_from_the_caller(void**) {
   assert_int_equal(in.integer("n", 3, 1, 8), 3);
   assert_string_equal(in.string("s", "x").c_str(), "x");
   (in.fail)("later", "is too late");
-  fault_is(in, "top.n", "top.n must be a whole number from 1 to 8");
+  fault_is(in, "top.n", "top.n must be a whole number from 1 to 8, not 99");
   const Json good = object(R"({"cron":"* *"})");
   Fields own(good.view());
   (void)own.string("cron", "");

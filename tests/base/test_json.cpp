@@ -181,39 +181,6 @@ struct File {
   ~File() { unlink(path.c_str()); }
 };
 
-void file_with_comments_is_read(void**) {
-  const File file("# a comment\n  # \"another\": {\n{\n\t# inside\n\"a\": \"# none\"\n# last\n}\n#");
-  const auto json = jobcast::read_json_file(file.path);
-  assert_true(json.ok());
-  assert_string_equal(json->dump().c_str(), R"({"a":"# none"})");
-}
-
-void fault_in_a_file_is_told_with_its_line(void**) {
-  struct Case {
-    const char* text;
-    const char* tail;
-  };
-  for (const Case& wrong : {Case{"{\n\"a\": 1,\n# comment\n\"b\": 01\n}", ":4: not a JSON number at byte 25"},
-                            {"{}\n{}", ":2: not JSON: error at byte 3"},
-                            {"{\"a\": 1} # not at the start", ":1: not JSON: error at byte 9"},
-                            {"\n\n{\"a\":1,\"a\":2}", ": duplicate key \"a\""}}) {
-    const File file(wrong.text);
-    const auto json = jobcast::read_json_file(file.path);
-    assert_false(json.ok());
-    assert_int_equal(json.error().code, Errc::invalid);
-    assert_string_equal(json.error().detail.c_str(), (file.path + wrong.tail).c_str());
-  }
-}
-
-void file_that_cannot_be_read_is_told_by_path(void**) {
-  const auto absent = jobcast::read_json_file("/nonexistent/x.json");
-  assert_int_equal(absent.error().code, Errc::not_found);
-  assert_string_equal(absent.error().detail.c_str(), "/nonexistent/x.json: No such file or directory");
-  assert_string_equal(jobcast::read_json_file("/tmp").error().detail.c_str(), "/tmp: Is a directory");
-  const File large(std::string((1 << 20) + 1, ' '));
-  assert_string_equal(jobcast::read_json_file(large.path).error().detail.c_str(), (large.path + ": larger than 1048576 bytes").c_str());
-}
-
 void read_file_takes_exactly_its_limit(void**) {
   const File file(std::string(70'000, 'x'));
   assert_int_equal(jobcast::read_file(file.path, 70'000)->size(), 70'000);
@@ -237,9 +204,6 @@ int main() {
       cmocka_unit_test(numbers_are_written_as_people_expect),
       cmocka_unit_test(builders_put_every_kind_of_value),
       cmocka_unit_test(views_answer_by_type_and_never_by_accident),
-      cmocka_unit_test(file_with_comments_is_read),
-      cmocka_unit_test(fault_in_a_file_is_told_with_its_line),
-      cmocka_unit_test(file_that_cannot_be_read_is_told_by_path),
       cmocka_unit_test(read_file_takes_exactly_its_limit),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);

@@ -123,7 +123,7 @@ void a_program_that_does_not_exist_is_no_lack(void**) {
   daemon->add_kind("tight", R"({"argv":["/bin/true"],"progress":"none","address_space_bytes_max":4096})");
   daemon->touch("noexec");
   assert_true(daemon->start());  // with a warning: other kinds run all the same
-  assert_true(daemon->stderr_text().find("event=kind_not_runnable kind=gone") != std::string::npos);
+  assert_true(daemon->stderr_text().find("key=kinds.gone.argv") != std::string::npos);
   for (const char* kind : {"gone", "script", "nowhere"}) {
     const Json job = daemon->until(daemon->submit(kind), "failed");
     assert_string_equal(std::string(job.view().get("reason").string().value_or("")).c_str(), "spawn_error");

@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""check-config through the front door: each mistake with its sentence, of engine and host, all at once, and the host that does not listen."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+BIN = Path(os.environ["JOBCAST_BIN"])
+KEY = "0123456789abcdef0123456789abcdef"
+MOUNT = '{"mountpoint": "/jobcast", "origin": "callback://jobcast"}'
+
+
+class WithDirectory(unittest.TestCase):
+    def setUp(self):
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        self.dir = Path(place.name)
+        key = self.dir / "token.key"
+        key.write_text(KEY)
+        key.chmod(0o600)
+
+    def write(self, name, text):
+        path = self.dir / name
+        path.write_text(text.replace("@", str(self.dir)))
+        return str(path)
+
+    def run_to_end(self, *words):
+        return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=30)
+
+    def check(self, *paths):
+        return self.run_to_end(BIN / "jobcast", "check-config", *paths)
+
+    def vhost(self, members, mounts=MOUNT, options="", top=""):
+        return (f'{{{top}"vhosts": [{{"name": "a", {members}, "mounts": [{mounts}],\n'
+                f'"ws-protocols": [{{"jobcast": {{"key": "HS256:@/token.key"{options}}}}}]}}]}}')
+
+
+class Engine(WithDirectory):
+    MISTAKES = [
+        ('{"slots": 16,}', ":1:13: error: a comma before the closing }: remove it"),
+        ('{"slots": 16\n"retain_count": 5}', ":1:13: error: a comma is missing behind this value"),
+        ('{"slots": 16 # few\n}', ":1:14: error: a comment behind a value"),
+        ('{"slotz": 16}', ':1:2: error: slotz is not known here: did you mean "slots"?'),
+        ('{"progress_interval_ms": "10s"}', ':1:26: error: progress_interval_ms must be a whole number from 1 to 60000, not "10s": write 10000'),
+        ('{"state_dir": "@/no/such"}', ":1:15: error: state_dir cannot be made: @/no does not exist (mkdir -p @/no)"),
+        ('{"socket": "@/no/engine.sock"}', ":1:12: error: socket lies in @/no, which does not exist"),
+        ('{"socket": "/tmp/' + "s" * 108 + '"}', ":1:12: error: socket is longer than a socket's path may be (107 bytes)"),
+        ('{"control": {"users": ["root", "no-such-user"]}}', ":1:32: error: control.users names a user that this machine does not have"),
+        ('{"control": {"groups": ["no-such-group"]}}', ":1:25: error: control.groups names a group that this machine does not have"),
+        ('{"kinds": {"k": {"argv": ["@/absent"]}}}', ":1:26: error: kinds.k.argv names a program that does not exist: @/absent"),
+        ('{"kinds": {"k": {"argv": ["@/token.key"]}}}', ":1:26: error: kinds.k.argv names what cannot be executed: @/token.key (chmod +x"),
+    ]
+
+    def test_each_mistake_is_told_with_its_place_and_remedy(self):
+        for text, sentence in self.MISTAKES:
+            with self.subTest(text):
+                path = self.write("engine.conf", text)
+                done = self.check(path)
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertIn(path + sentence.replace("@", str(self.dir)), done.stderr)
+                self.assertNotIn("\033", done.stderr, "colours where there is no terminal")
+
+    def test_all_faults_are_told_at_once_and_to_programs_too(self):
+        path = self.write("engine.conf", '{"slots": 1,\n"queues": {"q": {"concurrency": 0, "x": 1}},\n"kinds": {"k": {"argv": ["/no"], "queue": "r"}} }')
+        told = json.loads(self.run_to_end(BIN / "jobcast", "check-config", path, "--json").stdout)
+        self.assertFalse(told["ok"])
+        self.assertEqual([(fault["line"], fault["key"]) for fault in told["faults"]],
+                         [(1, "slots"), (2, "queues.q.concurrency"), (2, "queues.q.x"), (3, "kinds.k.argv"), (3, "kinds.k.queue")])
+
+    def test_jobcastd_tells_the_same_at_its_start(self):
+        done = self.run_to_end(BIN / "jobcastd", "--config", self.write("engine.conf", '{"slots": 1,\n"readers_max": 0}'))
+        self.assertEqual(done.returncode, 2)
+        self.assertIn(":1:11: error: slots", done.stderr)
+        self.assertIn(":2:16: error: readers_max", done.stderr)
+
+
+class Host(WithDirectory):
+    def setUp(self):
+        super().setUp()
+        self.taken = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(self.taken.close)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=x", "-keyout", self.dir / "tls.key",
+                        "-out", self.dir / "tls.pem"], check=True, capture_output=True)
+        subprocess.run(["openssl", "genrsa", "-out", self.dir / "other.key", "2048"], check=True, capture_output=True)
+
+    def mistakes(self):
+        port = '"port": "0"'
+        files = '{"mountpoint": "/", "origin": "file://@/absent"}'
+        other = '{"mountpoint": "/tools/jobs", "origin": "callback://jobcast"}'
+        root = '{"mountpoint": "/", "origin": "callback://jobcast"}'
+        tls = '"global": {"init-ssl": "yes"}, '
+        yield self.vhost('"port": "80x"'), 'vhosts[0].port must be a whole number from 0 to 65535, not "80x"'
+        yield self.vhost(port + ', "interface": "no-such0"'), 'vhosts[0].interface names no interface and no address of this machine: "no-such0"; there are lo'
+        yield self.vhost(port, files + ", " + MOUNT), "vhosts[0].mounts[0].origin is no directory: @/absent"
+        yield self.vhost(port, other), 'vhosts[0].mounts[0].mountpoint is /tools/jobs, but the plugin\'s option "mount" is /jobcast, its default'
+        yield self.vhost(port, MOUNT + ", " + other), "so that it answers 404 here: remove this mount"
+        yield self.vhost(port, "", ', "mount": "/x"'), 'vhosts[0].mounts has none that leads to jobcast: add {"mountpoint": "/x"'
+        yield self.vhost(port, MOUNT + ", " + root), "vhosts[0].mounts[1].mountpoint / stands behind the longer /jobcast and takes its requests"
+        yield self.vhost(port, options=', "wait-max": "30s"'), 'option "wait-max" must be a whole number of s from 1 to 300, not "30s": write "30"'
+        yield self.vhost(port, options=', "wait_max": "30"'), 'option "wait_max" is unknown: did you mean "wait-max"?'
+        yield self.vhost(port + ', "host-ssl-cert": "@/tls.pem", "host-ssl-key": "@/tls.key"'), "vhosts[0].host-ssl-cert is given, but TLS is off"
+        yield self.vhost(port + ', "host-ssl-cert": "@/tls.pem", "host-ssl-key": "@/other.key"', top=tls), "is not the key of the certificate"
+        yield self.vhost(port + ', "host-ssl-cert": "@/tls.pem"', top=tls), "vhosts[0].host-ssl-key is required beside host-ssl-cert"
+        yield self.vhost(port + ', "host-ssl-cert": "@/token.key", "host-ssl-key": "@/tls.key"', top=tls), "is no PEM certificate"
+        yield self.vhost(port, top='"global": {"username": "no-such-user"}, '), "global.username is no user of this machine: no-such-user"
+        yield self.vhost(port, top='"global": {"plugin-dir": "@"}, '), "there is no libprotocol_jobcast.so in @"
+        yield self.vhost(port + ","), "a comma too many: nothing stands before it"
+
+    def test_each_mistake_is_told_with_its_place_and_remedy(self):
+        for text, sentence in self.mistakes():
+            with self.subTest(sentence):
+                path = self.write("host.conf", text)
+                done = self.check(path)
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertRegex(done.stderr, r"host\.conf:\d+:\d+: error: ")
+                self.assertIn(sentence.replace("@", str(self.dir)), done.stderr)
+
+    def test_a_host_does_not_say_that_it_listens_when_it_does_not(self):
+        port = self.taken.getsockname()[1]
+        tls = ', "host-ssl-cert": "@/tls.pem", "host-ssl-key": "@/tls.key"'
+        for members, sentence in ((f'"port": "{port}", "interface": "127.0.0.1"', f"port {port} is in use by python3"),
+                                  ('"port": "0", "interface": "no-such0"', "names no interface"), ('"port": "0"' + tls, "plain HTTP")):
+            with self.subTest(sentence):
+                done = self.run_to_end(BIN / "jobcast-host", "-c", self.write("host.conf", self.vhost(members)))
+                self.assertEqual(done.returncode, 1)
+                self.assertEqual(done.stdout, "")
+                self.assertIn(sentence, done.stderr)
+
+    def test_a_host_that_calls_another_engine_is_told_beside_the_engine(self):
+        host = self.write("host.conf", self.vhost('"port": "0"', options=', "engine": "@/b.sock"'))
+        done = self.check(self.write("engine.conf", '{"socket": "@/a.sock"}'), host)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"engine of the plugin is {self.dir}/b.sock, but the engine's \"socket\" is {self.dir}/a.sock", done.stderr)
+        self.assertEqual(self.check(self.write("engine.conf", '{"socket": "@/b.sock"}'), host).returncode, 0)
+
+    def test_a_good_config_of_the_host_is_good(self):
+        done = self.check(self.write("host.conf", self.vhost('"port": "0"')))
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+if __name__ == "__main__":
+    unittest.main()
