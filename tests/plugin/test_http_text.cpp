@@ -150,7 +150,8 @@ static void problem_that_quotes_bytes_is_utf8(void**) {
 
 static void one_users_tickets_make_room_for_each_other_and_take_nobody_elses(void**) {
   Tickets tickets(4, 2);
-  const Identity alice{.user = "alice", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000}, bob{.user = "bob", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000};
+  const Identity alice{.user = "alice", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000},
+      bob{.user = "bob", .expires_unix_s = 1000, .ends_mono_ms = 1'000'000};
   const Time now{.mono_ns = 0, .unix_ms = 500'000};
   std::vector<std::string> hers;
   for (int n = 0; n < 1000; ++n) hers.push_back(tickets.issue(alice, now).value());
