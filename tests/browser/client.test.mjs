@@ -64,6 +64,25 @@ test('a host that is stopped is not Live for longer than five seconds', async ()
   await page.close();
 });
 
+test('an engine that is stopped is not Live for longer than five seconds', async () => {
+  const job = await demo.submit({kind: 'clock', args: {ms: 60000}});
+  const page = await open();
+  await badge(page, 'live');
+  const [engine] = await demo.pidsOf('jobcastd');
+  process.kill(engine, 'SIGSTOP');
+  try {
+    await lostWithin5s(page);
+    await badge(page, 'stale');
+    assert.ok(await page.locator('job-status-panel .stale').isVisible());
+  } finally {
+    process.kill(engine, 'SIGCONT');
+  }
+  await badge(page, 'live', 40000);
+  assert.ok(!await page.locator('job-status-panel .stale').isVisible());
+  await demo.http(`/v1/jobs/${job.job_id}/cancel`, {method: 'POST'});
+  await page.close();
+});
+
 test('a network that loses everything without a word is not Live for longer than five seconds', async () => {
   const wire = await Wire.to(demo.port);
   const page = await open(address(demo, `http://127.0.0.1:${wire.port}`));
