@@ -31,7 +31,7 @@ class Fields {
   // Absent or null gives the fall-back; lengths are bytes of UTF-8.
   std::string string(const char* key, std::string_view fallback, size_t bytes_max = 4096);
   std::optional<std::string> optional_string(const char* key, size_t bytes_max = 4096);  // refuses "", which is not the same as absent
-  std::string required_string(const char* key, size_t bytes_max = 4096);  // also refuses ""
+  std::string required_string(const char* key, size_t bytes_max = 4096);                 // also refuses ""
   std::string choice(const char* key, std::string_view fallback, std::initializer_list<std::string_view> allowed);
   int64_t integer(const char* key, int64_t fallback, int64_t min, int64_t max);
   std::optional<int64_t> optional_integer(const char* key, int64_t min, int64_t max);

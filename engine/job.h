@@ -66,11 +66,11 @@ struct Job {
   uint64_t rev = 0;
   int attempt = 0;  // attempts begun
   int max_attempts = 1;
-  int crashes = 0;         // attempts lost with their worker; 3 fail the job
-  uint64_t fence = 0;      // of the newest attempt; a write with another fence changes nothing
-  int64_t created_ms = 0;  // 0: not inserted yet
-  int64_t run_at_ms = 0;   // scheduled and retrying: not before this
-  int64_t due_mono_ms = 0; // retrying: the end of the backoff in this engine's life, on the clock that nobody sets; not stored
+  int crashes = 0;          // attempts lost with their worker; 3 fail the job
+  uint64_t fence = 0;       // of the newest attempt; a write with another fence changes nothing
+  int64_t created_ms = 0;   // 0: not inserted yet
+  int64_t run_at_ms = 0;    // scheduled and retrying: not before this
+  int64_t due_mono_ms = 0;  // retrying: the end of the backoff in this engine's life, on the clock that nobody sets; not stored
   std::optional<int64_t> started_ms, finished_ms;
   Progress progress;
   std::optional<CancelRequest> cancel;

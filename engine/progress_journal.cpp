@@ -22,7 +22,7 @@ constexpr uint64_t kMagic = 0x326a'626a;  // another version's records are not r
 
 ProgressJournal::ProgressJournal(const std::string& path) {
   auto file = open_own_file(path, O_RDWR, Parent::any);
-  struct stat info {};
+  struct stat info{};
   // What an engine wrote is never that long: it holds the jobs that run at the same time.
   if (file && (fstat(file->get(), &info) != 0 || info.st_size > kBytesMax)) file = Error{Errc::corrupt, path + " is too long"};
   if (!file && file.error().code == Errc::corrupt) log::warning("progress_journal_replaced", {{"error", file.error().detail}});

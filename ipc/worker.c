@@ -20,29 +20,29 @@
 #include "jobcast/layout.h"
 
 static struct {
-  struct jobcast_latch *latch; /* NULL outside jobcastd */
+  struct jobcast_latch* latch; /* NULL outside jobcastd */
   int fenced;                  /* the engine's membarrier(2) does not reach us: fence after each report */
   int doorbell;
   int result;
   uint32_t sequence;
   uint32_t newest[2]; /* our own copy of what the latch shows */
-  char *args;
+  char* args;
   size_t args_length;
   struct jobcast_text text;
 } worker = {.doorbell = -1, .result = -1};
 
 /* The descriptor that an environment variable names, closed on exec from now on; -1: none. */
-static int fd_of(const char *name) {
-  const char *text = getenv(name);
+static int fd_of(const char* name) {
+  const char* text = getenv(name);
   if (!text || !*text) return -1;
-  char *end;
+  char* end;
   const long number = strtol(text, &end, 10);
   if (*end || number < 0 || number > 1 << 20 || fcntl((int)number, F_SETFD, FD_CLOEXEC) != 0) return -1;
   return (int)number;
 }
 
 static int read_args(int fd) {
-  char *args = malloc(JOBCAST_ARGS_BYTES_MAX + 1);
+  char* args = malloc(JOBCAST_ARGS_BYTES_MAX + 1);
   if (!args) return JOBCAST_INTERNAL;
   size_t length = 0;
   while (length < JOBCAST_ARGS_BYTES_MAX) {
@@ -69,7 +69,7 @@ int jobcast_worker_open(void) {
   if (latch_fd < 0 || args_fd < 0) return getenv("JOBCAST_LATCH_FD") ? JOBCAST_CORRUPT : JOBCAST_NOT_FOUND;
   struct stat status;
   if (fstat(latch_fd, &status) != 0 || status.st_size != JOBCAST_PAGE_BYTES) return JOBCAST_CORRUPT;
-  struct jobcast_latch *latch = mmap(NULL, JOBCAST_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, latch_fd, 0);
+  struct jobcast_latch* latch = mmap(NULL, JOBCAST_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, latch_fd, 0);
   if (latch == MAP_FAILED) return JOBCAST_CORRUPT;
   if (latch->magic != JOBCAST_LATCH_MAGIC || latch->layout_version != JOBCAST_LAYOUT_VERSION || read_args(args_fd) != JOBCAST_OK) {
     munmap(latch, JOBCAST_PAGE_BYTES);
@@ -77,7 +77,8 @@ int jobcast_worker_open(void) {
   }
   worker.doorbell = fd_of("JOBCAST_DOORBELL_FD");
   worker.result = fd_of("JOBCAST_RESULT_FD");
-  worker.fenced = !(latch->flags & JOBCAST_LATCH_MEMBARRIER) || syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) != 0;
+  worker.fenced =
+      !(latch->flags & JOBCAST_LATCH_MEMBARRIER) || syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) != 0;
   worker.latch = latch;
   return JOBCAST_OK;
 }
@@ -89,7 +90,7 @@ static void ring(void) {
 }
 
 /* After a store that the engine may be waiting for. */
-static inline void wake_if_armed(struct jobcast_latch *latch) {
+static inline void wake_if_armed(struct jobcast_latch* latch) {
   if (worker.fenced)
     /* seq_cst fence, with the engine's between its store of `armed` and its look at the reports: one of us sees the other's store. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -102,13 +103,13 @@ static inline void wake_if_armed(struct jobcast_latch *latch) {
 }
 
 void jobcast_progress(uint64_t done, uint64_t total) {
-  struct jobcast_latch *latch = worker.latch;
+  struct jobcast_latch* latch = worker.latch;
   if (!latch) return;
   /* Simpson's four slots: the pair that the engine does not read, and in it the report that is not its newest one.
    * acquire: the engine's last reads of that pair came before it turned to the other one. */
   const uint32_t pair = 1u ^ (__atomic_load_n(&latch->reading, __ATOMIC_ACQUIRE) & 1u);
   const uint32_t which = 1u ^ worker.newest[pair];
-  struct jobcast_report *report = &latch->report[pair][which];
+  struct jobcast_report* report = &latch->report[pair][which];
   __atomic_store_n(&report->begin, ++worker.sequence, __ATOMIC_RELAXED);
   __atomic_thread_fence(__ATOMIC_RELEASE); /* whoever sees a number stored below sees this `begin` too */
   __atomic_store_n(&report->done_low, (uint32_t)done, __ATOMIC_RELAXED);
@@ -123,7 +124,7 @@ void jobcast_progress(uint64_t done, uint64_t total) {
 }
 
 /* Copies at most `bytes_max` bytes, never a part of a UTF-8 character, and zeroes the rest. */
-static void cut(char *to, size_t size, const char *text) {
+static void cut(char* to, size_t size, const char* text) {
   size_t length = text ? strnlen(text, size) : 0;
   if (length >= size) {
     length = size - 1;
@@ -134,10 +135,10 @@ static void cut(char *to, size_t size, const char *text) {
 }
 
 static void publish_text(void) {
-  struct jobcast_latch *latch = worker.latch;
+  struct jobcast_latch* latch = worker.latch;
   const uint32_t next = __atomic_load_n(&latch->text_sequence, __ATOMIC_RELAXED) + 1;
-  const uint32_t *from = (const uint32_t *)(const void *)&worker.text;
-  uint32_t *to = (uint32_t *)(void *)&latch->text[next & 1];
+  const uint32_t* from = (const uint32_t*)(const void*)&worker.text;
+  uint32_t* to = (uint32_t*)(void*)&latch->text[next & 1];
   /* release fence: whoever sees a word stored below sees the sequence that left this copy, and reads again. */
   __atomic_thread_fence(__ATOMIC_RELEASE);
   for (size_t i = 0; i < sizeof worker.text / 4; i++) __atomic_store_n(to + i, from[i], __ATOMIC_RELAXED);
@@ -145,31 +146,31 @@ static void publish_text(void) {
   wake_if_armed(latch);
 }
 
-void jobcast_phase(const char *phase) {
+void jobcast_phase(const char* phase) {
   if (!worker.latch) return;
-  cut((char *)worker.text.phase, sizeof worker.text.phase, phase);
+  cut((char*)worker.text.phase, sizeof worker.text.phase, phase);
   publish_text();
 }
 
-void jobcast_message(const char *message) {
+void jobcast_message(const char* message) {
   if (!worker.latch) return;
-  cut((char *)worker.text.message, sizeof worker.text.message, message);
+  cut((char*)worker.text.message, sizeof worker.text.message, message);
   publish_text();
 }
 
 int jobcast_cancel_requested(void) {
-  struct jobcast_latch *latch = worker.latch;
+  struct jobcast_latch* latch = worker.latch;
   if (!latch || __atomic_load_n(&latch->cancel, __ATOMIC_RELAXED) == 0) return 0;
   if (__atomic_exchange_n(&latch->cancel_seen, 1, __ATOMIC_ACQ_REL) == 0) ring(); /* the acknowledgement, once */
   return 1;
 }
 
-const char *jobcast_worker_args(size_t *length) {
+const char* jobcast_worker_args(size_t* length) {
   if (length) *length = worker.args_length;
   return worker.args;
 }
 
-int jobcast_worker_result(const char *json, size_t length) {
+int jobcast_worker_result(const char* json, size_t length) {
   if (!worker.latch || worker.result < 0) return JOBCAST_NOT_FOUND;
   if (length > JOBCAST_RESULT_BYTES_MAX) return JOBCAST_FULL;
   for (size_t written = 0; written < length;) {
@@ -185,7 +186,7 @@ int jobcast_worker_result(const char *json, size_t length) {
 }
 
 unsigned jobcast_worker_threads(void) {
-  const char *text = getenv("JOBCAST_THREADS");
+  const char* text = getenv("JOBCAST_THREADS");
   const long given = text ? strtol(text, NULL, 10) : 0;
   if (given >= 1 && given <= 4096) return (unsigned)given;
   cpu_set_t usable;

@@ -144,8 +144,8 @@ class EngineLink {
   int64_t heard_ms_ = 0;                      // when the engine last answered
   std::optional<RegionReader> reader_;
   mutable RegionReader::Stats counted_;  // of the reader, as far as it is in stats_
-  std::string epoch_;   // of the engine that is, or was last, attached
-  uint64_t boot_ = 0;   // the same engine's
+  std::string epoch_;                    // of the engine that is, or was last, attached
+  uint64_t boot_ = 0;                    // the same engine's
   int64_t backoff_us_ = 0;
   mutable Stats stats_;  // stats() brings the gauges and the reader's counts up to date
   Timer reconnect_, deadline_, again_, refuse_, ask_;

@@ -20,7 +20,7 @@ struct HttpRequest {
   std::string path;                                        // decoded, without the query, from the vhost's root
   std::vector<std::pair<std::string, std::string>> query;  // decoded
   std::string host, origin, authorization, cookie, content_type, if_none_match, prefer, last_event_id, accept;
-  std::optional<std::string> idempotency_key;  // "": it was sent, and is empty
+  std::optional<std::string> idempotency_key;   // "": it was sent, and is empty
   std::string request_method, request_headers;  // Access-Control-Request-…, of a preflight
   std::string content_length, transfer_encoding, expect;
   std::string address;  // of the client; behind a proxy on this machine what that says; "" where nothing is known

@@ -46,7 +46,7 @@ class WsConnection final : public Transport {
   Session* session_ = nullptr;
   std::optional<Identity> identity_;  // from the upgrade, until the session is there
   std::string address_;
-  std::string message_;               // what came of a message so far
+  std::string message_;  // what came of a message so far
   uint32_t fragments_ = 0, late_ = 0;
   bool open_ = false, ping_due_ = false, pinged_ = false, close_sent_ = false, flooding_ = false;
   uint16_t close_code_ = 0;  // to be sent when all else is out

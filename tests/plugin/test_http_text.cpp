@@ -29,8 +29,7 @@ static void prefer_wait_is_read(void**) {
   assert_true(preferred_wait_s("wait=99999999999") == UINT32_MAX);
   assert_true(preferred_wait_s("wait=99999999999999999999") == UINT32_MAX);
   assert_true(preferred_wait_s("x=\"a, wait=3\", wait=4") == 4u);
-  for (const char* none : {"", "wait", "wait=", "wait=-1", "wait=1.5", "waiting=3"})
-    assert_false(preferred_wait_s(none).has_value());
+  for (const char* none : {"", "wait", "wait=", "wait=-1", "wait=1.5", "waiting=3"}) assert_false(preferred_wait_s(none).has_value());
 }
 
 static void bearer_and_cookie_are_found(void**) {
@@ -59,13 +58,15 @@ static void json_is_json_whatever_its_parameters(void**) {
 }
 
 static void what_is_accepted_is_told_by_media_ranges_and_weights(void**) {
-  for (const char* json : {"application/json", "Application/JSON", "text/html, application/json;q=0.1", "application/*", "text/plain;q=0.5, */*",
-                           "application/json, text/plain, */*", "text/plain;q=0.9,application/json;charset=\"a,b\"", "*/*;q=0.1, application/json;Q=0.2",
-                           "application/json;q=1.000", "text/*;q=0.3, application/json;q=0.301", "\tapplication/json ; q=0.5"})
+  for (const char* json :
+       {"application/json", "Application/JSON", "text/html, application/json;q=0.1", "application/*", "text/plain;q=0.5, */*",
+        "application/json, text/plain, */*", "text/plain;q=0.9,application/json;charset=\"a,b\"", "*/*;q=0.1, application/json;Q=0.2",
+        "application/json;q=1.000", "text/*;q=0.3, application/json;q=0.301", "\tapplication/json ; q=0.5"})
     assert_true(prefers_json(json));
-  for (const char* text : {"", "*/*", "text/plain", "application/json;q=0, text/plain", "application/json;q=0", "text/plain, application/json;q=0.999",
-                           "application/jsonp", "application/json-seq", "application/json;q=0.5, text/*;q=0.6", "text/plain, application/json", "image/png", "json",
-                           "a=\"application/json\"", "*/*, application/json;q=0.2", ",;,;q=,"})
+  for (const char* text :
+       {"", "*/*", "text/plain", "application/json;q=0, text/plain", "application/json;q=0", "text/plain, application/json;q=0.999",
+        "application/jsonp", "application/json-seq", "application/json;q=0.5, text/*;q=0.6", "text/plain, application/json", "image/png",
+        "json", "a=\"application/json\"", "*/*, application/json;q=0.2", ",;,;q=,"})
     assert_false(prefers_json(text));
 }
 
