@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/secret.h"
 #include "lws-plugin/contained.h"
 #include "lws-plugin/limits.h"
 #include "lws-plugin/lws_version.h"
@@ -177,20 +176,7 @@ Result<void> Server::load_plugins() {
   return {};
 }
 
-// lws and OpenSSL read these files themselves.
-static Result<void> check_secrets(const VhostConfig& config) {
-  std::vector<std::pair<std::string, std::string>> secrets{{"host-ssl-key", config.ssl_key}};
-  for (const Mount& mount : config.mounts) secrets.emplace_back("basic-auth", mount.basic_auth);
-  for (const auto& [field, path] : secrets) {
-    if (path.empty()) continue;
-    if (auto guarded = check_guarded(path, Guarded::from_reading); !guarded)
-      return {guarded.error().code, "vhost " + config.name + ", " + field + ": " + guarded.error().detail, field};
-  }
-  return {};
-}
-
 Result<void> Server::add_vhost(const VhostConfig& config) {
-  if (auto checked = check_secrets(config); !checked) return checked;
   VhostParts& parts = parts_.emplace_back();
   parts.config = config;
   lws_context_creation_info info{};

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/closest.h"
 #include "base/fields.h"
+#include "base/secret.h"
 #include "lws-plugin/host/ports.h"
 #include "lws-plugin/host/tls_files.h"
 
@@ -79,6 +80,8 @@ void check_tls(const Vhost& vhost) {
     return vhost.fail("host-ssl-cert", "is required beside host-ssl-key: the certificate, and those that it hangs on");
   if (config.ssl_key.empty()) return vhost.fail("host-ssl-key", "is required beside host-ssl-cert: the private key of the certificate");
   if (!config.ssl_ca.empty() && !is_readable_file(config.ssl_ca)) vhost.fail("host-ssl-ca", "cannot be read: " + config.ssl_ca);
+  if (const auto guarded = check_guarded(config.ssl_key, Guarded::from_reading); !guarded && guarded.error().code == Errc::invalid)
+    return vhost.fail("host-ssl-key", guarded.error().detail);
   if (const auto fault = look_at_tls_files(config.ssl_cert, config.ssl_key, now().unix_ms / 1000))
     vhost.fail(fault->key, fault->problem, fault->severity);
 }
@@ -141,6 +144,8 @@ void check_mount(const Vhost& vhost, size_t index) {
   const Mount& mount = vhost.config.mounts[index];
   if (!mount.basic_auth.empty() && !is_readable_file(mount.basic_auth))
     vhost.fail_mount(index, "basic-auth", "cannot be read: " + mount.basic_auth + " (lines of user:password)", Severity::fatal);
+  else if (const auto guarded = check_guarded(mount.basic_auth, Guarded::from_reading); !mount.basic_auth.empty() && !guarded)
+    vhost.fail_mount(index, "basic-auth", guarded.error().detail, Severity::fatal);
   if (mount.kind == Mount::Kind::callback) {
     if (std::ranges::find(vhost.config.protocols, mount.origin, &Protocol::name) == vhost.config.protocols.end())
       vhost.fail_mount(index, "origin", "names a protocol that \"ws-protocols\" of this vhost does not enable: " + mount.origin,
