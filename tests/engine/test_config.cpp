@@ -75,7 +75,7 @@ void an_empty_config_has_every_default(void**) {
 
 void every_key_arrives_where_it_belongs(void**) {
   const auto config = config_of(R"({
-    "socket": "/tmp/e.sock", "state_dir": "/tmp/s", "control": {"users": ["www"], "groups": ["g"], "connections_max": 7},
+    "socket": "/tmp/e.sock", "state_dir": "/tmp/s", "control": {"users": ["nobody"], "groups": ["root"], "connections_max": 7},
     "progress_interval_ms": 100, "ring_bytes": 65536, "slots": 16, "readers_max": 2, "retain_count": 5, "retain_ms": 6000,
     "queues": {"fast": {"concurrency": 3, "waiting_max": 9}},
     "kinds": {"k": {"argv": ["/bin/true", "-x"], "argv_from_args": ["a", "b"], "argv_dash": true, "queue": "fast", "progress": "pv", "timeout_ms": 1,
@@ -85,8 +85,8 @@ void every_key_arrives_where_it_belongs(void**) {
   if (!config.ok()) fail_msg("%s", config.error().detail.c_str());
   assert_string_equal(config->socket.c_str(), "/tmp/e.sock");
   assert_string_equal(config->state_dir.c_str(), "/tmp/s");
-  assert_string_equal(config->control_users.at(0).c_str(), "www");
-  assert_string_equal(config->control_groups.at(0).c_str(), "g");
+  assert_string_equal(config->control_users.at(0).c_str(), "nobody");
+  assert_string_equal(config->control_groups.at(0).c_str(), "root");
   assert_int_equal(config->control_connections_max, 7);
   assert_int_equal(config->progress_interval_ms, 100);
   assert_int_equal(config->ring_bytes, 65536);
@@ -205,7 +205,10 @@ void the_ready_config_is_accepted_where_its_program_exists(void**) {
   const std::string program = "/usr/libexec/jobcast/plo-equity";
   const size_t at = ready.find(program);
   assert_true(at != std::string::npos);
-  const auto config = config_of(ready.replace(at, program.size(), "/bin/true"));
+  ready.replace(at, program.size(), "/bin/true");
+  const std::string group = R"("groups": ["jobcast"])";  // this machine need not have it
+  assert_true(ready.find(group) != std::string::npos);
+  const auto config = config_of(ready.replace(ready.find(group), group.size(), R"("groups": [])"));
   if (!config.ok()) fail_msg("%s", config.error().detail.c_str());
   assert_int_equal(config->kinds.count("plo-equity"), 1);
 }
