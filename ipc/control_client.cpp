@@ -57,6 +57,8 @@ Result<ControlClient::Answer> ControlClient::exchange(std::string_view method, c
     const ssize_t sent = send(socket_.get(), rest.data(), rest.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0)
       rest.remove_prefix(static_cast<size_t>(sent));
+    else if (errno == EPIPE)
+      break;  // what it said before it closed, such as a refusal, is still to be read
     else if (errno != EAGAIN && errno != EINTR)
       return {Errc::closed, "the engine closed the connection"};
   }

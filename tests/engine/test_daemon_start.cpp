@@ -104,7 +104,7 @@ void the_config_is_checked_before_anything_is_touched(void**) {
   struct stat info = {};
   assert_int_equal(stat(state.c_str(), &info), -1);
   std::ofstream(bad) << R"({"control": {"users": ["no-such-user"]}})";
-  ends_with({"--config", bad, "--check-config"}, 2, "there is no user \"no-such-user\"");
+  ends_with({"--config", bad, "--check-config"}, 2, "names a user that this machine does not have: \"no-such-user\"");
 }
 
 void one_engine_a_state_directory(void**) {
