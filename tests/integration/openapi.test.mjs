@@ -161,7 +161,6 @@ const PROVOKE = {
     const {job_id, rev} = await finished();
     return ask(narrow, 'GET', `/v1/jobs/${job_id}`, {headers: {'if-none-match': `"${rev}"`, prefer: 'wait=1'}});
   },
-  'get /ws 429': async () => ask(narrow, 'GET', '/ws', {...upgrade(), token: await demo.tokenFor('another')}),
   'post /v1/tickets 429': async () => ask(narrow, 'POST', '/v1/tickets', {token: await demo.tokenFor('another')}),
   'post /v1/jobs/{id}/retry 200': async () => {
     const {job_id} = await scheduled();
