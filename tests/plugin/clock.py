@@ -28,6 +28,22 @@ class Clock(unittest.TestCase):
             file.write(offset)
         os.rename(self.file + ".new", self.file)
 
+    def test_backoff_is_waited_out_although_the_clock_is_set_back(self):
+        self.set("+0d")
+        self.host = host = Host()
+        submit = lambda: host.engine.call("job.submit", kind="again", owner="alice")["job"]["job_id"]
+        state = lambda job: host.engine.call("job.get", job_id=job)["job"]["state"]
+        first = submit()
+        until("its first attempt has failed", lambda: state(first) == "retrying")
+        self.set("-1h")
+        until("all three attempts have failed", lambda: state(first) == "failed", 20)
+        second = submit()
+        until("its first attempt has failed", lambda: state(second) == "retrying")
+        host.engine.kill()
+        self.set("-2h")  # while nobody looks
+        host.engine.start()
+        until("the backoff that was begun before ends", lambda: state(second) == "failed", 20)
+
     def test_device_whose_clock_is_set_after_its_start(self):
         self.host = host = Host()
         status, _, body = host.get("/jobcast/v1/jobs")

@@ -304,12 +304,12 @@ class Http(unittest.TestCase):
         self.host.engine.say("progress", job, 7)
         until("the change arrives", lambda: again("/jobcast/v1/jobs") == 200)
 
-    def test_engine_that_does_not_answer_is_503(self):
+    def test_engine_that_does_not_answer_is_504(self):
         self.host.engine.say("quiet", "on")
         try:
             start = time.monotonic()
             status, headers, _ = self.host.get("/jobcast/v1/queues")
-            self.assertEqual((status, headers["retry-after"]), (503, "1"))
+            self.assertEqual((status, headers["retry-after"]), (504, "1"))
             self.assertLess(time.monotonic() - start, 2)
         finally:
             self.host.engine.say("quiet", "off")

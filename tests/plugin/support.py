@@ -43,7 +43,8 @@ class Engine:
         with open(os.path.join(dir, "jobcastd.conf"), "w") as file:
             json.dump({"socket": self.socket, "state_dir": os.path.join(dir, "state"), "progress_interval_ms": 1, "ring_bytes": 65536,
                        "queues": {"default": {"concurrency": 1024}},
-                       "kinds": {"puppet": {"argv": [PUPPET], "working_dir": os.path.join(dir, "puppets"), "cancel_ms": 0}}}, file)
+                       "kinds": {"puppet": {"argv": [PUPPET], "working_dir": os.path.join(dir, "puppets"), "cancel_ms": 0},
+                                 "again": {"argv": ["/bin/false"], "progress": "none", "max_attempts": 3, "retry_initial_ms": 1500, "retry_multiplier": 1}}}, file)
         self.start()
 
     def start(self):
