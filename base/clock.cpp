@@ -1,3 +1,4 @@
+// Both clocks, and dates as ISO 8601 writes them.
 #include "base/clock.h"
 
 #include <algorithm>

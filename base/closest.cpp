@@ -1,3 +1,4 @@
+// Levenshtein's distance over short names.
 #include "base/closest.h"
 
 #include <algorithm>

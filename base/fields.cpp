@@ -1,3 +1,4 @@
+// Each read checks one member, remembers that it was asked for, and says what is wrong with it.
 #include "base/fields.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// UUIDv7 from the clock and the system's random bytes.
 #include "base/id.h"
 
 #include <sys/random.h>

@@ -1,3 +1,4 @@
+// Where a broken promise goes: the end of the process, or whoever contains it.
 #include "base/invariant.h"
 
 #include <cstdio>

@@ -1,3 +1,4 @@
+// What cJSON lets pass and we do not is checked before it reads; what it writes badly is written here.
 #include "base/json.h"
 
 #include <cjson/cJSON.h>

@@ -1,3 +1,4 @@
+// One line an event, quoted where it must be, written with one call.
 #include "base/log.h"
 
 #include <unistd.h>

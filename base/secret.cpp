@@ -1,3 +1,4 @@
+// Owner and mode of a file, judged on the descriptor that is read.
 #include "base/secret.h"
 
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// Descriptors, signals and umask, put where a program expects them.
 #include "base/surroundings.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// UTF-8, byte by byte.
 #include "base/text.h"
 
 #include <algorithm>

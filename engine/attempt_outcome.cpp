@@ -1,3 +1,4 @@
+// Which ending means which reason, and what a retry makes of it.
 #include "engine/attempt_outcome.h"
 
 #include <csignal>

@@ -1,3 +1,4 @@
+// The steps of one attempt, in the order in which they happen.
 #include "engine/attempt_process.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// The rungs and their times.
 #include "engine/cancel_ladder.h"
 
 namespace jobcast::engine {

@@ -29,7 +29,6 @@ class CancelLadder {
   [[nodiscard]] Rung rung() const { return rung_; }
   [[nodiscard]] std::optional<int64_t> due_ms() const { return due_ms_; }
   [[nodiscard]] Reason reason() const { return reason_; }  // none, user or timeout: what came first
-  [[nodiscard]] bool forced() const { return rung_ >= Rung::terminating; }
 
  private:
   bool step(Rung rung, int64_t now_ms);

@@ -1,3 +1,4 @@
+// Files below /sys/fs/cgroup, made and removed for each attempt.
 #include "engine/cgroup.h"
 
 #include <dirent.h>

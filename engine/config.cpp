@@ -1,3 +1,4 @@
+// Every key with its range, and what it names on this machine.
 #include "engine/config.h"
 
 #include <sched.h>

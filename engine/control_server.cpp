@@ -1,3 +1,4 @@
+// Lines in, answers out, and who must wait when either is too much.
 #include "engine/control_server.h"
 
 #include <sys/epoll.h>

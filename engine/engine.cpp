@@ -1,3 +1,4 @@
+// A turn: what happened is applied, written, and then shown.
 #include "engine/engine.h"
 
 #include <malloc.h>

@@ -1,3 +1,4 @@
+// The table of state and event, and nothing beside it.
 #include "engine/job.h"
 
 #include <algorithm>

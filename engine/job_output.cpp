@@ -1,3 +1,4 @@
+// Drains a pipe into a file and throws away what is too much.
 #include "engine/job_output.h"
 
 #include <fcntl.h>

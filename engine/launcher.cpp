@@ -1,3 +1,4 @@
+// The processes by their pid, and one epoll's worth of news about them.
 #include "engine/launcher.h"
 
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// Cuts a log where characters and lines end.
 #include "engine/log_reader.h"
 
 #include <fcntl.h>

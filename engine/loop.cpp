@@ -1,3 +1,4 @@
+// epoll, a heap of timers, and the order in which they are served.
 #include "engine/loop.h"
 
 #include <sys/epoll.h>

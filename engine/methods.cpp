@@ -1,3 +1,4 @@
+// One function for each method of docs/control-protocol.md.
 #include "engine/methods.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// One datagram to NOTIFY_SOCKET.
 #include "engine/notify.h"
 
 #include <sys/socket.h>

@@ -1,3 +1,4 @@
+// getopt_long, with errors in sentences.
 #include "engine/options.h"
 
 #include <getopt.h>

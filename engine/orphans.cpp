@@ -1,3 +1,4 @@
+// Looks at what is left of an earlier engine until it is gone.
 #include "engine/orphans.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Opens what must be a plain file of its own, and refuses everything else.
 #include "engine/own_file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// SO_PEERCRED and SO_PEERGROUPS against the config's names.
 #include "engine/peers.h"
 
 #include <grp.h>

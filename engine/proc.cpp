@@ -1,3 +1,4 @@
+// /proc/PID/stat and its like, parsed without trust.
 #include "engine/proc.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+// From the kind and the job to argv, environment and limits.
 #include "engine/program.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Rate by a moving average, and an ETA only when it means something.
 #include "engine/progress.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Samples a latch or reads percentages, and holds back what comes too often.
 #include "engine/progress_feed.h"
 
 #include <sys/epoll.h>

@@ -1,3 +1,4 @@
+// Fixed records in a small mapped file.
 #include "engine/progress_journal.h"
 
 #include <fcntl.h>

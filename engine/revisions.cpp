@@ -1,3 +1,4 @@
+// The counter, and what it must never fall behind.
 #include "engine/revisions.h"
 
 #include <cassert>

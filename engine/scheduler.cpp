@@ -1,3 +1,4 @@
+// Queues, who is first in each, and why somebody waits.
 #include "engine/scheduler.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Writes the members in their order, straight into one string.
 #include "engine/snapshot.h"
 
 #include <algorithm>

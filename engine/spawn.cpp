@@ -1,3 +1,4 @@
+// The child's side of the gate, which may call nothing that is not async-signal-safe.
 #include "engine/spawn.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// Makes, locks and binds, and says who was there before.
 #include "engine/state_dir.h"
 
 #include <fcntl.h>

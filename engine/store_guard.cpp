@@ -1,3 +1,4 @@
+// What SQLite believes is held against what was acknowledged.
 #include "engine/store_guard.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// Rows in, rows out.
 #include "engine/store_sql.h"
 
 #include <algorithm>

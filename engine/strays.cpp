@@ -1,3 +1,4 @@
+// Walks the tree of processes below this one.
 #include "engine/strays.h"
 
 #include <poll.h>

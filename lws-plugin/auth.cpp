@@ -1,3 +1,4 @@
+// The way of a token: remembered, read, timely, signed.
 #include "lws-plugin/auth.h"
 
 #include <jwt.h>

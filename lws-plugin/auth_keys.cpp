@@ -1,3 +1,4 @@
+// PEM, JWKS and secrets as keys, and why one of them is refused.
 #include "lws-plugin/auth_keys.h"
 
 #include <openssl/bio.h>

@@ -1,3 +1,4 @@
+// Header and claims, each of the type that it must have.
 #include "lws-plugin/auth_token.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Whose turn it is, and how much of each user is under way.
 #include "lws-plugin/call_queue.h"
 
 #include <algorithm>

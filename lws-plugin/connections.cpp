@@ -1,3 +1,4 @@
+// Addresses and counts, from accept to close.
 #include "lws-plugin/connections.h"
 
 #include <netinet/in.h>

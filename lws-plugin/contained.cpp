@@ -1,3 +1,4 @@
+// What is logged and counted when something broke.
 #include "lws-plugin/contained.h"
 
 #include "base/clock.h"

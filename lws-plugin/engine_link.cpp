@@ -1,3 +1,4 @@
+// Connects, attaches, drains and calls, inside another's loop.
 #include "lws-plugin/engine_link.h"
 
 #include <sys/socket.h>

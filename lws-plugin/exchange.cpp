@@ -1,3 +1,4 @@
+// Reads a body, answers once, and leaves the connection as lws wants it.
 #include "lws-plugin/exchange.h"
 
 #include <strings.h>

@@ -1,3 +1,4 @@
+// Headers and lines around JSON that is not touched.
 #include "lws-plugin/frames.h"
 
 #include <charconv>

@@ -1,3 +1,4 @@
+// Lists, dates, media ranges and problems.
 #include "lws-plugin/http_text.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// An event finds its topic, the topic its sessions.
 #include "lws-plugin/hub.h"
 
 #include <algorithm>
@@ -198,11 +199,6 @@ void Hub::evict() {
 SnapshotRef Hub::find(const JobId& job) const {
   const Topic* topic = known(job);
   return topic ? topic->latest : nullptr;
-}
-
-uint64_t Hub::list_rev(std::string_view owner) const {
-  const auto found = owners_.find(owner);
-  return found != owners_.end() && found->second->list_latest ? found->second->list_latest->rev : 0;
 }
 
 // ---- events

@@ -105,7 +105,6 @@ class Hub {
 
   // The newest snapshot known here; null: ask the engine. The caller checks Identity::may_see(owner).
   [[nodiscard]] SnapshotRef find(const JobId& job) const;
-  [[nodiscard]] uint64_t list_rev(std::string_view owner) const;  // of the newest list change of this owner known here; 0: none
   // Arms the waiter. False: the job's rev is not `seen_rev` any more, answer at once.
   [[nodiscard]] bool wait(Waiter& waiter, const JobId& job, uint64_t seen_rev);
   void cancel(Waiter& waiter);

@@ -1,3 +1,4 @@
+// ioctl and getsockopt, as far as the kernel answers.
 #include "lws-plugin/kernel_queue.h"
 
 #include <linux/tcp.h>  // glibc's own tcp_info ends before what is read here

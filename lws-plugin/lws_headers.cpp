@@ -1,3 +1,4 @@
+// lws's tokens as strings.
 #include "lws-plugin/lws_headers.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Compares the numbers of headers and library.
 #include "lws-plugin/lws_version.h"
 
 #include <libwebsockets.h>

@@ -1,3 +1,4 @@
+// The table of events, and the reading of their members.
 #include "lws-plugin/messages.h"
 
 #include <utility>

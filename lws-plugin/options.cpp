@@ -1,3 +1,4 @@
+// One table of numbers, one list of texts, and their faults.
 #include "lws-plugin/options.h"
 
 #include <algorithm>
@@ -153,7 +154,6 @@ Result<void> set_option(Options& options, std::string_view name, std::string_vie
 }  // namespace
 
 std::span<const NumberOption> number_options() { return kNumbers; }
-std::span<const char* const> text_options() { return kTexts; }
 
 Result<Options> Options::parse(std::span<const Pvo> pvos) {
   std::vector<Error> faults;

@@ -57,6 +57,5 @@ struct NumberOption {
   void (*set)(Options&, uint32_t);
 };
 [[nodiscard]] std::span<const NumberOption> number_options();
-[[nodiscard]] std::span<const char* const> text_options();
 
 }  // namespace jobcast::plugin

@@ -1,3 +1,4 @@
+// Compares what lws made of a request with its bytes.
 #include "lws-plugin/request_guard.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The table of routes.
 #include "lws-plugin/router.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Marks, writes and timers of one client.
 #include "lws-plugin/session.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Frames that are built when the first session wants them.
 #include "lws-plugin/snapshot.h"
 
 namespace jobcast::plugin {

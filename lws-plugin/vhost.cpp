@@ -1,3 +1,4 @@
+// What one part needs of another is passed on here.
 #include "lws-plugin/vhost.h"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// Fragments joined, pings answered, floods ended.
 #include "lws-plugin/ws.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// A command line, read by the table of commands.
 #include <getopt.h>
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What is left out of a line first when the terminal is narrow.
 #include "engine/cli/bar.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// bash, zsh and fish, each in its own words.
 #include "engine/cli/completion.h"
 
 #include "engine/cli/command.h"

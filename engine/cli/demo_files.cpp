@@ -1,3 +1,4 @@
+// The demo's configs, keys and directories, written for one user.
 #include "engine/cli/demo_files.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// Finds the socket, and explains why nobody answers there.
 #include "engine/cli/engine_link.h"
 
 #include <pwd.h>

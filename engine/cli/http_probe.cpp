@@ -1,3 +1,4 @@
+// One request on one socket, with a deadline for each step.
 #include "engine/cli/http_probe.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,4 @@
+// Members of a snapshot, absent ones as a dash.
 #include "engine/cli/job_view.h"
 
 #include <array>

@@ -1,3 +1,4 @@
+// Attaches, drains, and attaches again when the engine is another one.
 #include "engine/cli/lane_link.h"
 
 #include <poll.h>

@@ -1,3 +1,4 @@
+// Width, colour and the characters that a terminal must not get.
 #include "engine/cli/output.h"
 
 #include <langinfo.h>

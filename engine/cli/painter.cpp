@@ -1,3 +1,4 @@
+// Cursor movements, and what they must undo.
 #include "engine/cli/painter.h"
 
 #include <unistd.h>

@@ -1,3 +1,4 @@
+// Starts a process, reads its first line, and starts it again when it ends.
 #include "engine/cli/part.h"
 
 #include <fcntl.h>

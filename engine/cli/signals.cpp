@@ -1,3 +1,4 @@
+// signalfd, and the mask that was there before.
 #include "engine/cli/signals.h"
 
 #include <sys/signalfd.h>

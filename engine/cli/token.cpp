@@ -1,3 +1,4 @@
+// Claims, signed with the key of a file.
 #include "engine/cli/token.h"
 
 #include <jwt.h>

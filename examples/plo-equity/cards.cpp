@@ -1,3 +1,4 @@
+// Ranks and suits as letters.
 #include "examples/plo-equity/cards.h"
 
 #include <cctype>

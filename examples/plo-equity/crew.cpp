@@ -1,3 +1,4 @@
+// Threads that take units from one counter.
 #include "examples/plo-equity/crew.h"
 
 #include <algorithm>

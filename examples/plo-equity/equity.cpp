@@ -1,3 +1,4 @@
+// One unit of boards at a time.
 #include "examples/plo-equity/equity.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The job's JSON, read strictly and written compactly.
 #include "examples/plo-equity/question.h"
 
 #include <algorithm>

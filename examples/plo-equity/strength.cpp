@@ -1,3 +1,4 @@
+// Tables that are worked out once.
 #include "examples/plo-equity/strength.h"
 
 #include <array>

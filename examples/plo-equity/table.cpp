@@ -1,3 +1,4 @@
+// Two of four and three of five, all of them.
 #include "examples/plo-equity/table.h"
 
 #include <algorithm>

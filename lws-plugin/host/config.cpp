@@ -1,3 +1,4 @@
+// Every key of lwsws's format, taken or refused by name.
 #include "lws-plugin/host/config.h"
 
 #include <dirent.h>

@@ -1,3 +1,4 @@
+// From the configuration to lws's own structures, and the loop.
 #include "lws-plugin/host/server.h"
 
 #include <limits.h>

@@ -1,3 +1,4 @@
+// Members and elements of JSON text, byte for byte.
 #include <string>
 #include "base/json_slice.h"
 

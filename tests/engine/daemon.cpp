@@ -1,3 +1,4 @@
+// Starts and ends a jobcastd for a test, and talks to its socket.
 #include "tests/engine/daemon.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// Every combination, one after the other.
 #include "tests/examples/plo_naive.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// What ws clients say: taken, refused, and answered.
 #include "lws-plugin/messages.h"
 
 #include "tests/plugin/world.h"
