@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -14,13 +15,16 @@ namespace {
 
 constexpr std::array<uint8_t, 16> kExempt{};
 constexpr rlim_t kDescriptorsKept = 64;  // for the engine, files being served, logs
+constexpr rlim_t kDescriptorsOfEngine = 16;
 
 }  // namespace
 
 Connections::Connections(Limits limits) : limits_(limits) {
   rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY && files.rlim_cur > 2 * kDescriptorsKept)
-    limits_.all_max = static_cast<uint32_t>(std::min<rlim_t>(limits_.all_max, files.rlim_cur - kDescriptorsKept));
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur <= 2 * kDescriptorsKept) return;
+  const rlim_t usable = std::min<rlim_t>(files.rlim_cur, INT_MAX) - kDescriptorsKept;
+  limits_.all_max = static_cast<uint32_t>(std::min<rlim_t>(limits_.all_max, usable));
+  fd_end_ = static_cast<int>(usable - kDescriptorsOfEngine);
 }
 
 Connections::~Connections() = default;
@@ -55,7 +59,8 @@ bool Connections::admit(int fd) {
     ++stats_.refused;
     return false;
   };
-  if (table_->all >= limits_.all_max) return refuse();
+  // lws 4.5 aborts on a descriptor that is beyond its own table, which jobcast-host keeps 64 short of the limit.
+  if (table_->all >= limits_.all_max || fd >= fd_end_) return refuse();
   const Address address = address_of(fd);
   if (address == kExempt) return true;
   const auto found = table_->per_address.find(address);

@@ -60,6 +60,7 @@ class Connections {
   static std::unordered_map<lws*, Entry>& entries();
 
   Limits limits_;
+  int fd_end_ = INT32_MAX;  // the first descriptor that no connection may have
   std::shared_ptr<Table> table_ = std::make_shared<Table>();
   mutable Stats stats_;  // stats() brings the gauge up to date
 };
