@@ -56,7 +56,7 @@ class Http(unittest.TestCase):
     def test_length_that_is_no_number_is_refused(self):
         for length in ("-5", "+5", "5, 5", "1e3", "0x10", "99999999999999999999999"):
             data = self.host.raw(self.head("POST", "/jobcast/v1/jobs", f"Content-Length: {length}") + b"hello", 3)
-            self.assertIn(data[:13], (b"HTTP/1.1 400 ", b"HTTP/1.1 413 ", b""), length)  # lws may find fault with what follows first
+            self.assertIn(data[8:13], (b" 400 ", b" 413 ", b""), length)  # lws may find fault with what follows first, and answers as HTTP/1.0
         for length in ("-5", "5 5"):
             self.assertNotIn(b" 200 ", self.host.raw(self.head("GET", "/jobcast/v1/jobs", f"Content-Length: {length}"), 3), length)
 
