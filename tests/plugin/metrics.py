@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+"""Every count of docs/observability.md moves: what a scrape shows is counted for real. What is hard to bring about here, another test asserts."""
+import json, os, re, threading, time, unittest
+
+from support import Host, Ws, until
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as file:
+        return file.read()
+
+
+def documented():
+    return set(re.findall(r"^\| `(jobcast_\w+)` \|", read("docs/observability.md"), re.M))
+
+
+def asserted_elsewhere(name):
+    """Whether another test reads this count: by its name from a scrape, or by its member from the part that counts."""
+    declaration = re.compile(rf'(?:Counter|Gauge) (\w+)\{{\*this, "{name.removesuffix("_total")}"')
+    member = next(found.group(1) for path in files("lws-plugin", ".h") if (found := declaration.search(read(path))))
+    wanted = re.compile(rf'"{name}"|\b(?:stats\(\)|counters)\.{member}\b')
+    return any(wanted.search(read(path)) for path in files("tests", (".py", ".cpp", ".mjs")) if not path.endswith("plugin/metrics.py"))
+
+
+def files(folder, ends):
+    for place, below, names in os.walk(os.path.join(ROOT, folder)):
+        below[:] = [name for name in below if name != "node_modules"]
+        yield from (os.path.relpath(os.path.join(place, name), ROOT) for name in names if name.endswith(ends))
+
+
+class Metrics(unittest.TestCase):
+    def setUp(self):
+        self.moved = set()
+
+    def look(self, host):
+        for line in host.get("/jobcast/metrics", token=None)[2].decode().splitlines():
+            if not line.startswith("#") and int(line.split()[1]) > 0:
+                self.moved.add(line.split()[0])
+
+    def ordinary_hours(self, host):
+        followed = host.submit()
+        client = Ws(host)
+        client.authenticate(host.token)
+        client.send("subscribe_job", {"job_id": followed})
+        client.next("subscribed")
+        host.engine.say("progress", followed, 7)
+        client.next("job_update")
+        self.assertEqual(host.request("POST", "/jobcast/v1/tickets")[0], 201)
+        etag = host.get(f"/jobcast/v1/jobs/{followed}")[1]["etag"]
+        poll = threading.Thread(target=host.get, args=(f"/jobcast/v1/jobs/{followed}",), kwargs={"headers": {"If-None-Match": etag, "Prefer": "wait=20"}})
+        poll.start()
+        until("the poll is held", lambda: host.metric("jobcast_waiters") == 1)
+        self.look(host)
+        host.engine.say("finish", followed, "completed")
+        client.next("job_completed")
+        poll.join()
+        return client
+
+    def mistakes(self, host):
+        self.assertEqual(host.get("/jobcast/v1/jobs/nonsense")[0], 404)
+        host.raw(b"GET /jobcast/health/live%0a HTTP/1.1\r\nHost: x\r\n\r\n", 2)
+        with Ws(host, headers={"Authorization": "Bearer nonsense"}) as refused:
+            self.assertNotEqual(refused.status, 101)
+        with Ws(host) as stranger:
+            stranger.send("authenticate", {"token": "nonsense"})
+            stranger.next("auth_error")
+        with Ws(host) as talker:
+            talker.socket.sendall(talker.frame(1, b"x" * 2000))
+            talker.closed_with()
+        late = host.connect()
+        late.sendall(b"POST /jobcast/v1/jobs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + host.token.encode() + b"\r\nContent-Length: 100\r\n\r\n{")
+        until("the body is late", lambda: host.metric("jobcast_http_bodies_late_total") > 0)
+        late.close()
+
+    def silence(self, host, client):
+        """The client answers no ping, and the engine no call."""
+        until("the silent client is dropped", lambda: host.metric("jobcast_ws_silent_total") > 0)
+        client.socket.close()
+        host.engine.say("quiet", "on")
+        large = {"kind": "puppet", "args": {"text": "x" * 60_000}}
+        calls = [threading.Thread(target=host.request, args=("POST", "/jobcast/v1/jobs", large)) for _ in range(12)]
+        for call in calls:
+            call.start()
+        until("more waits than a socket takes", lambda: host.metric("jobcast_engine_calls_waiting_bytes") > 0)
+        self.look(host)
+        host.engine.say("quiet", "off")
+        for call in calls:
+            call.join()
+        host.engine.kill()
+        until("a call fails", lambda: host.get("/jobcast/v1/queues")[0] >= 500)
+
+    def test_every_documented_count_moves(self):
+        with Host({"message-bytes": 1024, "body-time": 1, "ping-interval": 1, "ping-timeout": 1}) as host:
+            client = self.ordinary_hours(host)
+            self.mistakes(host)
+            self.silence(host, client)
+            self.look(host)
+        names = documented()
+        self.assertGreater(len(names), 40)
+        self.assertFalse(self.moved - names, "counts that docs/observability.md does not name")
+        self.assertFalse({name for name in names - self.moved if not asserted_elsewhere(name)}, "counts that nothing moves")
+
+
+if __name__ == "__main__":
+    unittest.main()
