@@ -12,7 +12,7 @@ export const DEFAULTS = {
   requestMs: 10000,           // an unanswered request fails after it
   submitMs: 30000,            // an unanswered submit is repeated, with the same key, for so long
   openMs: 5000,               // a connection that is not signed in by then is given up
-  pingMs: 1500,               // so long without a message: the server is asked whether it is there
+  pingMs: 1500,               // so often the server is asked whether it is there
   pongMs: 2000,               // and is lost if it says nothing for so long
   pushedMax: 200,             // jobs subscribed at once, running ones first; the others are polled
 };

@@ -10,7 +10,7 @@ const PER_SECOND = 40;
 const TICK_MS = 250;
 
 export class Connection {
-  heard = new Since();  // of the last message
+  fresh = new Since();    // what the server had to say up to then has arrived: when the newest ping that it answered was sent
   #socket;
   #options;
   #waiting = new Map();   // id → {resolve, reject, timer}: sent, and not answered yet
@@ -20,13 +20,13 @@ export class Connection {
   #pinged = null;         // a ping is under way since
   #tick;
 
-  // `options`: pingMs (silent for so long, the server is asked), pongMs (how long it may take to answer), requestMs; onEvent(message)
-  // for what answers no request, onLost(closeEvent or null).
+  // `options`: pingMs (the server is asked so often), pongMs (how long it may take to answer), requestMs; onEvent(message) for what answers
+  // no request, onLost(closeEvent or null).
   constructor(url, options) {
     this.#options = options;
     this.#socket = new WebSocket(url, 'jobcast.v1');
     this.#socket.onopen = () => {
-      this.heard.mark();
+      this.fresh.mark();
       this.#flush();
     };
     this.#socket.onmessage = ({data}) => this.#receive(data);
@@ -54,7 +54,7 @@ export class Connection {
     this.#budget = Math.min(BURST, this.#budget + PER_SECOND * TICK_MS / 1000);
     if (!this.open) return;  // whoever opened it has a deadline for that
     if (this.#pinged?.ms >= this.#options.pongMs) return this.#end(null);
-    if (!this.#pinged && this.heard.ms >= this.#options.pingMs) {
+    if (!this.#pinged && this.fresh.ms >= this.#options.pingMs) {
       this.#pinged = new Since();
       this.send('ping', {});
     }
@@ -79,13 +79,15 @@ export class Connection {
   }
 
   #receive(text) {
-    this.heard.mark();
-    this.#pinged = null;
     let message;
     try {
       message = JSON.parse(text);
     } catch {
       return this.#end(null);  // no server of ours
+    }
+    if (message.event === 'pong' && this.#pinged) {  // whatever was sent before it has arrived: other messages may have been under way for long
+      this.fresh = this.#pinged;
+      this.#pinged = null;
     }
     const request = this.#waiting.get(message.id);
     if (!request) return this.#options.onEvent(message);

@@ -357,7 +357,7 @@ export class Jobcast extends EventTarget {
   #show(detail = null) {
     let status = this.#phase;
     const reachable = status === 'open' || status === 'polling' || (status === 'connecting' && this.#connection?.open);
-    const silentMs = Math.max(this.#connection?.heard.ms ?? 0, this.#anyActive() ? this.#engineHeard.ms : 0);
+    const silentMs = Math.max(this.#connection?.fresh.ms ?? 0, this.#anyActive() ? this.#engineHeard.ms : 0);
     if (this.#engineAway && reachable) status = 'stale';
     else if (status === 'open') status = silentMs < this.#options.pingMs + this.#options.pongMs + 750 ? 'live' : 'connecting';
     if (status === this.#status) return;
