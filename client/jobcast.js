@@ -220,9 +220,9 @@ export class Jobcast extends EventTarget {
     this.#absent.clear();
     for (;;) {
       try {
+        const away = await this.#askEngine();  // first: after a loss a browser's idle connections are dead, and this finds each out soonest
         if (this.#listWanted) await this.#refresh();
         await this.#subscribe();
-        const away = await this.#askEngine();
         if (this.#connection !== connection || !connection) return;
         this.#failures = 0;
         if (!away) this.#engineHeard.mark();
@@ -232,7 +232,7 @@ export class Jobcast extends EventTarget {
         if (this.#connection !== connection) return;
         if (!passes(error)) return this.#lost(null);
         if (error.status === 503 || error.status === 504) this.#setEngineAway(true);
-        await pause(500 + Math.random() * 1000);
+        await pause((error.status > 0 ? 500 : 100) * (1 + Math.random()));
         if (this.#connection !== connection) return;
       }
     }

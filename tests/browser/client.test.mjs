@@ -1,6 +1,6 @@
 // The client and the panel in a real Chromium, against a real host and engine: what the badge promises, and what reaches the engine.
 import assert from 'node:assert/strict';
-import {after, before, test} from 'node:test';
+import {after, afterEach, before, test} from 'node:test';
 import {until} from '../integration/support.mjs';
 import {Wire, address, badge, launch, startDemo, statusOf} from './browser.mjs';
 
@@ -37,10 +37,12 @@ const inPage = (page, body, argument) => page.evaluate(async ([text, token, give
   return new (Object.getPrototypeOf(async () => {}).constructor)('Jobcast', 'token', 'until', 'given', text)(Jobcast, token, until, given);
 }, [body, demo.token, argument]);
 
+const active = async () => (await (await demo.http('/v1/jobs?state=running,queued,retrying&limit=200')).json()).jobs;
 const cancelAll = async () => {
-  for (const {job_id} of (await (await demo.http('/v1/jobs?state=running,queued,retrying&limit=200')).json()).jobs)
-    await demo.http(`/v1/jobs/${job_id}/cancel`, {method: 'POST'});
+  for (const {job_id} of await active()) await demo.http(`/v1/jobs/${job_id}/cancel`, {method: 'POST'});
+  await until('nothing is active', async () => (await active()).length === 0, 30000);
 };
+afterEach(cancelAll);
 const lostWithin5s = async (page) => {
   const began = Date.now();
   await until('it is not Live any more', async () => (await statusOf(page)) !== 'live');
@@ -60,7 +62,6 @@ test('a host that is stopped is not Live for longer than five seconds', async ()
     process.kill(host, 'SIGCONT');
   }
   await badge(page, 'live', 40000);
-  await demo.http(`/v1/jobs/${job.job_id}/cancel`, {method: 'POST'});
   await page.close();
 });
 
@@ -79,7 +80,6 @@ test('an engine that is stopped is not Live for longer than five seconds', async
   }
   await badge(page, 'live', 40000);
   assert.ok(!await page.locator('job-status-panel .stale').isVisible());
-  await demo.http(`/v1/jobs/${job.job_id}/cancel`, {method: 'POST'});
   await page.close();
 });
 
@@ -112,8 +112,9 @@ test('with more than 64 active jobs the running ones move, and stand first', asy
   await badge(page, 'live', 40000);
   const rows = page.locator('job-status-panel li');
   await until('all rows', async () => (await rows.count()) >= 120);
-  assert.deepEqual(await rows.evaluateAll((items) => items.slice(0, 3).map((item) => item.dataset.state)), ['running', 'running', 'queued']);
-  assert.equal(await rows.first().getAttribute('data-job-id'), jobs[1].job_id, 'the oldest run first');
+  const first = (what) => rows.evaluateAll((items, name) => items.slice(0, 3).map((item) => item.dataset[name]), what);
+  assert.deepEqual(await first('state'), ['running', 'running', 'queued']);
+  assert.deepEqual((await first('jobId')).slice(0, 2), [jobs[1].job_id, jobs[0].job_id], 'the oldest run first');
   const age = () => rows.evaluateAll((items) => items.slice(0, 2).map((item) => Date.now() - Number(/at (\d+)/.exec(item.innerText)?.[1] ?? 0)));
   for (let i = 0; i < 10; ++i) {
     for (const ms of await age()) assert.ok(ms < 5000, `a running row is ${ms} ms old`);
