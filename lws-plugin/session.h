@@ -55,7 +55,7 @@ struct SessionRef {
 };
 
 // The one answer to a request that the engine decides. Its holder calls done() or failed(), at once or later; the session, and the Hub,
-// may be gone by then. Dropped unanswered it answers `retry`.
+// may be gone by then. Dropped unanswered it answers `unanswered`.
 class Reply {
  public:
   Reply(Reply&& other) noexcept;
