@@ -195,7 +195,7 @@ class StartAndEnd(unittest.TestCase):
                 self.assertTrue(line, text)
                 text += line
             command = next(line for line in text.splitlines() if "submit plo-equity" in line)
-            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=PATIENCE_S, stdin=subprocess.DEVNULL)
+            done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=4 * PATIENCE_S, stdin=subprocess.DEVNULL)
             child.terminate()
             self.assertEqual(child.wait(timeout=PATIENCE_S), 0)
             child.stdout.close()

@@ -97,6 +97,9 @@ void acknowledged_jobs_fail_while_no_process_is_to_be_had(void**) {
 }
 
 void acknowledged_jobs_fail_while_no_descriptor_is_to_be_had(void**) {
+#ifdef __SANITIZE_ADDRESS__
+  skip();  // UBSan's look at an object's type opens a pipe, and takes a type that it cannot look at for a wrong one
+#endif
   assert_true(daemon->start());
   (void)daemon->client();
   const auto open = static_cast<rlim_t>(std::distance(std::filesystem::directory_iterator("/proc/" + std::to_string(daemon->pid()) + "/fd"),

@@ -215,6 +215,9 @@ static void broken_invariant_outside_the_plugin_ends_the_process(void**) {
 
 // A cancelled thread unwinds by a foreign exception, which would end the process in a frame that lets nothing through.
 static void cancelled_thread_ends_at_its_own_next_point(void**) {
+#ifdef __SANITIZE_ADDRESS__
+  skip();  // ASan takes the unwinding of a cancelled thread's stack for a use after its scope
+#endif
   int ends[2];
   assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
   static bool finished = false;
