@@ -293,8 +293,8 @@ void pipelined_lists_of_peers_that_hang_up_do_not_fill_the_engines_memory(void**
     lives();
   }
   until("all are gone", [] { return daemon->result("engine.stats", "{}").view().get("control").get("connections").integer() == 1; });
-#ifdef __SANITIZE_ADDRESS__
-  constexpr long kKeptKib = 256 << 10;  // ASan keeps what was freed for a while
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  constexpr long kKeptKib = 256 << 10;  // sanitizers keep what was freed for a while, and notes about all memory
 #else
   constexpr long kKeptKib = 0;
 #endif
