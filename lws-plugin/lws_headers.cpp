@@ -1,6 +1,7 @@
 // lws's tokens as strings.
 #include "lws-plugin/lws_headers.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>

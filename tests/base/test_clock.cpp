@@ -1,6 +1,7 @@
 // Time as people see it and as loops measure it.
 #include "base/clock.h"
 
+#include <cstdlib>
 #include <ctime>
 
 #include "tests/cmocka.h"

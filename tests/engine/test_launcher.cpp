@@ -1,6 +1,7 @@
 // What a program is started with, and how its end is told: real programs.
 #include <fcntl.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <set>

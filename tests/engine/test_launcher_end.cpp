@@ -1,6 +1,7 @@
 // How jobs are ended: timeout, cancel ladder, groups, grandchildren, hostile programs. Real programs, with and without control groups.
 #include <fcntl.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 

@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
