@@ -1,5 +1,4 @@
 // The token gate against every trap that is known of libjwt, with real signatures.
-#include <cstring>
 #include "lws-plugin/auth.h"
 
 #include <jwt.h>
