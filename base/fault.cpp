@@ -31,7 +31,11 @@ bool colourful(int fd) {
 }
 
 void Faults::add(Fault fault) {
-  if (list_.size() < kFaultsMax) list_.push_back(std::move(fault));
+  const bool told = std::ranges::any_of(list_, [&](const Fault& before) {
+    return std::tie(before.file, before.line, before.column, before.key, before.problem) ==
+           std::tie(fault.file, fault.line, fault.column, fault.key, fault.problem);
+  });
+  if (!told && list_.size() < kFaultsMax) list_.push_back(std::move(fault));
 }
 
 bool Faults::fatal() const {

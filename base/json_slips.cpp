@@ -425,6 +425,11 @@ bool MendedJson::mend_value(const Scene& scene, const std::string& what) {
     text_.replace(scene.at, word.size(), meant);
     return true;
   }
+  if (lower == "nan" || lower == "inf" || lower == "infinity") {
+    note(scene.at, "JSON has no " + word + ": write a number, or leave the key out");
+    text_.replace(scene.at, word.size(), "null");
+    return true;
+  }
   note(scene.at, "the word " + word + " needs double quotes: \"" + word + "\" (only true, false and null stand without)");
   insert(scene.at + word.size(), "\"");
   insert(scene.at, "\"");

@@ -7,6 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <string>
 
 #include "base/config_file.h"
 #include "base/fields.h"
@@ -44,6 +47,22 @@ unsigned processors() {
 }
 
 // A program or a directory that is not there keeps no engine from starting: it may come and go while the engine runs.
+// "/bin/sh -c x" as one string is the path of nothing.
+std::string arguments_meant(const std::string& program) {
+  const size_t blank = program.find(' ');
+  if (blank == std::string::npos || access(program.substr(0, blank).c_str(), X_OK) != 0) return "";
+  return " (arguments are strings of their own: \"" + program.substr(0, blank) + "\", \"…\")";
+}
+
+// What the first line of a script names; "" of what is no script.
+std::string interpreter_of(const std::string& program) {
+  std::ifstream file(program, std::ios::binary);
+  std::string line;
+  if (file.get() != '#' || file.get() != '!' || !std::getline(file, line)) return "";
+  const size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
+  return line.substr(begin, std::min(line.find_first_of(" \t", begin), line.size()) - begin);
+}
+
 void check_program(Fields& in, const std::vector<std::string>& argv) {
   if (argv.empty()) return in.fail("argv", "is required: the program's absolute path, then its arguments");
   const std::string& program = argv.front();
@@ -51,9 +70,16 @@ void check_program(Fields& in, const std::vector<std::string>& argv) {
   if (!program.starts_with('/'))
     in.fail("argv", "must begin with an absolute path, not \"" + program + "\" (no shell and no PATH is asked)");
   else if (stat(program.c_str(), &info) != 0)
-    in.fail("argv", "names a program that does not exist: " + program, Severity::error);
+    in.fail("argv", "names a program that does not exist: " + program + arguments_meant(program), Severity::error);
+  else if (S_ISDIR(info.st_mode))
+    in.fail("argv", "names a directory: " + program + " (name the program in it)", Severity::error);
   else if (!S_ISREG(info.st_mode) || access(program.c_str(), X_OK) != 0)
     in.fail("argv", "names what cannot be executed: " + program + " (chmod +x, and mind the user that the engine runs as)",
+            Severity::error);
+  else if (const std::string interpreter = interpreter_of(program); !interpreter.empty() && access(interpreter.c_str(), X_OK) != 0)
+    in.fail("argv",
+            "names a script whose first line asks for " + printable(interpreter) + ", which does not exist: " + program +
+                (interpreter.ends_with('\r') ? " (its lines end in CR LF: sed -i 's/\\r$//' mends it)" : ""),
             Severity::error);
 }
 
@@ -197,7 +223,9 @@ void check_state_dir(Fields& in, const std::string& path) {
   if (!path.starts_with('/') || is_directory(path, exists)) return;
   if (exists) return in.fail("state_dir", "is no directory: " + path + " (remove it, or name another)", Severity::error);
   const std::string parent = parent_of(path);
-  if (!is_directory(parent, exists))
+  if (is_directory(parent, exists) && access(parent.c_str(), W_OK) != 0 && errno == EROFS)
+    in.fail("state_dir", "cannot be made: " + parent + " is on a file system that is mounted read-only", Severity::error);
+  else if (!exists || !is_directory(parent, exists))
     in.fail("state_dir", "cannot be made: " + parent + (exists ? " is no directory" : " does not exist (mkdir -p " + parent + ")"),
             Severity::error);
 }
@@ -209,6 +237,7 @@ void check_socket(Fields& in, const std::string& path) {
   const std::string parent = parent_of(path);
   struct stat info = {};
   if (!path.starts_with('/')) return;
+  if (path.ends_with('/')) return in.fail("socket", "ends with /, as a directory's path does: give the socket a name", Severity::error);
   if (stat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode))
     in.fail("socket", "is the path of something that is no socket: " + path + " (remove it, or name another)", Severity::error);
   if (is_directory(parent, exists)) return;
@@ -236,6 +265,8 @@ Config read_config(const std::string& path, Faults& faults, const GivenPaths& gi
     config.state_dir = *given.state_dir;
   else
     check_state_dir(in, config.state_dir);
+  if (config.socket == config.state_dir)
+    in.fail("socket", "is the state_dir itself: the socket is a file of its own, such as " + config.socket + "/engine.sock");
   config.progress_interval_ms = in.integer("progress_interval_ms", config.progress_interval_ms, 1, 60'000);
   read_region(in, config);
   config.retain_count = in.integer("retain_count", config.retain_count, 0, 10'000'000);

@@ -212,6 +212,9 @@ VhostConfig read_vhost(JsonView object, const std::string& path, ConfigFile& fil
   in.flag("disable-no-protocol-ws-upgrades", vhost.needs_subprotocol);
   in.number("keepalive_timeout", vhost.keepalive_s, 1, 3600);
   in.pairs("headers", vhost.headers);
+  for (const auto& [name, value] : vhost.headers)
+    if (name.empty() || name.find_first_of(": \t\r\n") != std::string::npos || value.find_first_of("\r\n") != std::string::npos)
+      in.fail("headers", "holds \"" + printable(name) + "\": a header's name is one word without a colon, and its value one line");
   std::string alpn;
   in.text("alpn", alpn);
   if (!alpn.empty() && alpn != "http/1.1") in.fail("alpn", "must be http/1.1: HTTP/2 of libwebsockets 4.1 has unmended faults");

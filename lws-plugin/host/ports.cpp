@@ -159,6 +159,20 @@ PortState look_at_port(const VhostConfig& vhost) {
   return {free, ""};
 }
 
+bool share_an_address(const VhostConfig& one, const VhostConfig& other) {
+  const auto theirs = addresses_of(other);
+  for (const Address& mine : addresses_of(one))
+    for (const Address& their : theirs) {
+      if (mine.bytes.ss_family != their.bytes.ss_family) continue;
+      if (one.interface.empty() || other.interface.empty()) return true;
+      // Of an interface by name lws takes one address, which need not be its IPv6 one.
+      if (mine.bytes.ss_family == AF_INET &&
+          text_of(reinterpret_cast<const sockaddr*>(&mine.bytes)) == text_of(reinterpret_cast<const sockaddr*>(&their.bytes)))
+        return true;
+    }
+  return false;
+}
+
 std::string interfaces() {
   std::string out;
   ifaddrs* list = nullptr;

@@ -21,6 +21,9 @@ struct PortState {
 // Of a vhost that listens on TCP. Port 0 is free wherever its interface exists.
 [[nodiscard]] PortState look_at_port(const VhostConfig& vhost);
 
+// Whether both would listen at one address, as far as that is sure. Of vhosts whose "interface" reads differently.
+[[nodiscard]] bool share_an_address(const VhostConfig& one, const VhostConfig& other);
+
 // "lo (127.0.0.1), eth0 (192.0.2.7)": what may stand in "interface".
 [[nodiscard]] std::string interfaces();
 

@@ -79,11 +79,24 @@ void check_tls(const Vhost& vhost) {
   if (config.ssl_cert.empty())
     return vhost.fail("host-ssl-cert", "is required beside host-ssl-key: the certificate, and those that it hangs on");
   if (config.ssl_key.empty()) return vhost.fail("host-ssl-key", "is required beside host-ssl-cert: the private key of the certificate");
-  if (!config.ssl_ca.empty() && !is_readable_file(config.ssl_ca)) vhost.fail("host-ssl-ca", "cannot be read: " + config.ssl_ca);
+  for (const TlsFault& fault : look_at_tls_settings(config.ssl_ca, config.ciphers, config.tls13_ciphers))
+    vhost.fail(fault.key, fault.problem, fault.severity);
+  const auto fault = look_at_tls_files(config.ssl_cert, config.ssl_key, now().unix_ms / 1000);
+  if (fault) vhost.fail(fault->key, fault->problem, fault->severity);
+  if (fault && fault->swapped) return;  // what stands in host-ssl-key is no secret then
   if (const auto guarded = check_guarded(config.ssl_key, Guarded::from_reading); !guarded && guarded.error().code == Errc::invalid)
-    return vhost.fail("host-ssl-key", guarded.error().detail);
-  if (const auto fault = look_at_tls_files(config.ssl_cert, config.ssl_key, now().unix_ms / 1000))
-    vhost.fail(fault->key, fault->problem, fault->severity);
+    vhost.fail("host-ssl-key", guarded.error().detail);
+}
+
+void check_socket_owner(const Vhost& vhost) {
+  const std::string& perms = vhost.config.unix_socket_perms;
+  if (perms.empty()) return;
+  const size_t colon = perms.find(':');
+  const std::string user = perms.substr(0, colon), group = colon == std::string::npos ? "" : perms.substr(colon + 1);
+  if (user.empty() || group.empty())
+    return vhost.fail("unix-socket-perms", "must be user:group, such as www-data:www-data, not \"" + perms + "\"");
+  if (!getpwnam(user.c_str())) vhost.fail("unix-socket-perms", "names no user of this machine: " + user);
+  if (!getgrnam(group.c_str())) vhost.fail("unix-socket-perms", "names no group of this machine: " + group);
 }
 
 void check_unix_socket(const Vhost& vhost) {
@@ -96,6 +109,49 @@ void check_unix_socket(const Vhost& vhost) {
   const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   if (!path.starts_with('@') && !is_directory(parent))
     vhost.fail("interface", "lies in " + parent + ", which does not exist (mkdir -p " + parent + ")");
+  // libwebsockets removes what it finds there, whatever it is.
+  struct stat info = {};
+  if (lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode))
+    vhost.fail("interface",
+               "is the path of something that is no socket, which would be lost: " + path + " (move it away, or name another)");
+  check_socket_owner(vhost);
+}
+
+// What to write in place of something that is no interface, as others than libwebsockets write it.
+std::string interface_meant(const std::string& name) {
+  for (const char* all : {"0.0.0.0", "::", "[::]", "*", "any", "all"})
+    if (name == all) return ": leave \"interface\" out to listen on all";
+  if (name == "localhost") return ": write \"lo\", or \"127.0.0.1\"";
+  if (name.find('/') != std::string::npos) return ": the path of a Unix socket wants \"unix-socket\": \"on\" beside it";
+  if (name.starts_with('[')) return ": write an IPv6 address without brackets, and the port in \"port\"";
+  if (std::ranges::count(name, ':') == 1) return ": the port stands in \"port\"";
+  return "; there are " + interfaces();
+}
+
+// Vhosts whose names differ may share a port, but there is one listener then, which knows one way to speak.
+void check_neighbours(const Vhost& vhost, const VhostConfig& other) {
+  const VhostConfig& config = vhost.config;
+  if (config.unix_socket != other.unix_socket) return;
+  const std::string named = "vhost \"" + other.name + "\"";
+  if (config.unix_socket) {
+    if (config.interface == other.interface)
+      vhost.fail("interface", "is the socket of " + named + " too, which would be lost: name another");
+    return;
+  }
+  if (config.port != other.port || config.port == 0) return;
+  const std::string port = std::to_string(config.port);
+  if (config.interface != other.interface) {
+    if (share_an_address(config, other))
+      vhost.fail("port", port + " is listened on by " + named +
+                             " already, at an address that both have: choose another port, or write \"interface\" alike");
+    return;
+  }
+  if (config.name == other.name)
+    vhost.fail("name", "is that of another vhost on the same port: " + config.name + " (Host tells them apart, so each needs its own)");
+  if (config.ssl_cert.empty() != other.ssl_cert.empty())
+    vhost.fail("port", port + " is that of " + named + ", which has " + (other.ssl_cert.empty() ? "no" : "a") +
+                           " certificate while this vhost has " + (config.ssl_cert.empty() ? "none" : "one") +
+                           ", and one port speaks either TLS or plain HTTP: choose another port");
 }
 
 void check_port(const Vhost& vhost, bool starting) {
@@ -105,8 +161,8 @@ void check_port(const Vhost& vhost, bool starting) {
     case PortState::Kind::free:
     case PortState::Kind::unknown: return;
     case PortState::Kind::no_interface:
-      return vhost.fail("interface",
-                        "names no interface and no address of this machine: \"" + vhost.config.interface + "\"; there are " + interfaces());
+      return vhost.fail("interface", "names no interface and no address of this machine: \"" + vhost.config.interface + "\"" +
+                                         interface_meant(vhost.config.interface));
     case PortState::Kind::forbidden:
       return vhost.fail("port",
                         "cannot be listened on by this user: ports below "
@@ -245,11 +301,7 @@ void check_vhost(const HostConfig& config, size_t index, const VhostPlace& place
   for (size_t i = 0; i < vhost.config.mounts.size(); ++i) check_mount(vhost, i);
   check_jobcast(vhost);
   check_plugins(vhost);
-  for (size_t other = 0; other < index; ++other)
-    if (config.vhosts[other].name == vhost.config.name && config.vhosts[other].port == vhost.config.port && vhost.config.port != 0 &&
-        config.vhosts[other].interface == vhost.config.interface)
-      vhost.fail("name",
-                 "is that of another vhost on the same port: " + vhost.config.name + " (Host tells them apart, so each needs its own)");
+  for (size_t other = 0; other < index; ++other) check_neighbours(vhost, config.vhosts[other]);
 }
 
 }  // namespace jobcast::host

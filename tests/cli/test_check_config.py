@@ -52,16 +52,28 @@ class Engine(WithDirectory):
         ('{"control": {"users": ["root", "no-such-user"]}}', ":1:32: error: control.users names a user that this machine does not have"),
         ('{"control": {"groups": ["no-such-group"]}}', ":1:25: error: control.groups names a group that this machine does not have"),
         ('{"kinds": {"k": {"argv": ["@/absent"]}}}', ":1:26: error: kinds.k.argv names a program that does not exist: @/absent"),
+        ('{"socket": "@/x/"}', ":1:12: error: socket ends with /"),
+        ('{"socket": "@", "state_dir": "@"}', "error: socket is the state_dir itself"),
+        ('{"slots": NaN}', ":1:11: error: JSON has no NaN: write a number"),
+        ('{"kinds": {"k": {"argv": ["@"]}}}', ":1:26: error: kinds.k.argv names a directory: @"),
+        ('{"kinds": {"k": {"argv": ["/bin/sh -c x"]}}}', 'does not exist: /bin/sh -c x (arguments are strings of their own: "/bin/sh", "…")'),
+        ('{"kinds": {"k": {"argv": ["@/script"]}}}', ":1:26: error: kinds.k.argv names a script whose first line asks for /no/interpreter, which does not exist"),
+        ('{"kinds": {"k": {"argv": ["@/dos"]}}}', "(its lines end in CR LF: sed -i 's/\\r$//' mends it)"),
         ('{"kinds": {"k": {"argv": ["@/token.key"]}}}', ":1:26: error: kinds.k.argv names what cannot be executed: @/token.key (chmod +x"),
     ]
 
     def test_each_mistake_is_told_with_its_place_and_remedy(self):
+        for name, line in (("script", "#!/no/interpreter -x\n"), ("dos", "#!/bin/sh\r\n")):
+            script = self.dir / name
+            script.write_bytes(line.encode())
+            script.chmod(0o755)
         for text, sentence in self.MISTAKES:
             with self.subTest(text):
                 path = self.write("engine.conf", text)
                 done = self.check(path)
                 self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
-                self.assertIn(path + sentence.replace("@", str(self.dir)), done.stderr)
+                self.assertIn((path if sentence.startswith(":") else "") + sentence.replace("@", str(self.dir)), done.stderr)
+                self.assertEqual(len(set(done.stderr.splitlines())), len(done.stderr.splitlines()), "a fault is told twice")
                 self.assertNotIn("\033", done.stderr, "colours where there is no terminal")
 
     def test_all_faults_are_told_at_once_and_to_programs_too(self):
@@ -108,6 +120,22 @@ class Host(WithDirectory):
         yield self.vhost(port + ', "host-ssl-cert": "@/token.key", "host-ssl-key": "@/tls.key"', top=tls), "is no PEM certificate"
         yield self.vhost(port, top='"global": {"username": "no-such-user"}, '), "global.username is no user of this machine: no-such-user"
         yield self.vhost(port, top='"global": {"plugin-dir": "@"}, '), "there is no libprotocol_jobcast.so in @"
+        for all_of_them in ("0.0.0.0", "::", "*"):
+            yield self.vhost(port + f', "interface": "{all_of_them}"'), f'"{all_of_them}": leave "interface" out to listen on all'
+        yield self.vhost(port + ', "interface": "localhost"'), '"localhost": write "lo", or "127.0.0.1"'
+        yield self.vhost(port + ', "interface": "[::1]"'), "write an IPv6 address without brackets"
+        yield self.vhost(port + ', "interface": "127.0.0.1:80"'), 'the port stands in "port"'
+        yield self.vhost(port + ', "interface": "@/u.sock"'), 'the path of a Unix socket wants "unix-socket": "on" beside it'
+        unix = port + ', "unix-socket": "on", "interface": "@/u.sock"'
+        yield self.vhost(unix + ', "unix-socket-perms": "0660"'), 'unix-socket-perms must be user:group, such as www-data:www-data, not "0660"'
+        yield self.vhost(unix + ', "unix-socket-perms": "root:no-such"'), "unix-socket-perms names no group of this machine: no-such"
+        both = ', "host-ssl-cert": "@/tls.pem", "host-ssl-key": "@/tls.key"'
+        yield self.vhost(port + both + ', "ciphers": "NOPE"', top=tls), "vhosts[0].ciphers holds no cipher that OpenSSL knows: NOPE"
+        yield self.vhost(port + both + ', "tls13-ciphers": "NOPE"', top=tls), "vhosts[0].tls13-ciphers holds what is no cipher of TLS 1.3: NOPE"
+        yield self.vhost(port + both + ', "host-ssl-ca": "@/token.key"', top=tls), "vhosts[0].host-ssl-ca cannot be read as PEM certificates"
+        swapped = ', "host-ssl-cert": "@/tls.key", "host-ssl-key": "@/tls.pem"'
+        yield self.vhost(port + swapped, top=tls), "vhosts[0].host-ssl-cert holds a private key: this file belongs into host-ssl-key"
+        yield self.vhost(port + ', "headers": [{"X-A:": "b"}]'), "vhosts[0].headers holds \"X-A:\": a header's name is one word without a colon"
         yield self.vhost(port + ","), "a comma too many: nothing stands before it"
 
     def test_each_mistake_is_told_with_its_place_and_remedy(self):
@@ -129,6 +157,40 @@ class Host(WithDirectory):
                 self.assertEqual(done.returncode, 1)
                 self.assertEqual(done.stdout, "")
                 self.assertIn(sentence, done.stderr)
+
+    def neighbours(self, first, second, top=""):
+        return f'{{{top}"vhosts": [{{"name": "a", "mounts": [], {first}}}, {{"name": "b", "mounts": [], {second}}}]}}'
+
+    def test_a_certificate_is_served_as_plain_http_on_a_port_that_another_vhost_has_without_one(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = f'"port": "{probe.getsockname()[1]}"'
+        tls = port + ', "host-ssl-cert": "@/tls.pem", "host-ssl-key": "@/tls.key"'
+        for first, second in ((port, tls), (tls, port)):
+            done = self.run_to_end(BIN / "jobcast-host", "-c", self.write("host.conf", self.neighbours(first, second, '"global": {"init-ssl": "yes"}, ')))
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertIn("one port speaks either TLS or plain HTTP: choose another port", done.stderr)
+        both = self.neighbours(tls, tls, '"global": {"init-ssl": "yes"}, ')
+        self.assertEqual(self.check(self.write("host.conf", both)).returncode, 0)
+
+    def test_one_port_is_given_twice_and_the_second_vhost_finds_it_taken_at_the_start(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = f'"port": "{probe.getsockname()[1]}"'
+        for first, second in ((port, port + ', "interface": "lo"'), (port + ', "interface": "127.0.0.1"', port + ', "interface": "lo"')):
+            done = self.check(self.write("host.conf", self.neighbours(first, second)))
+            self.assertEqual(done.returncode, 1)
+            self.assertIn('vhosts[1].port ', done.stderr)
+            self.assertIn('is listened on by vhost "a" already', done.stderr)
+        for second in (port, port + ', "interface": "127.0.0.2"'):
+            done = self.check(self.write("host.conf", self.neighbours(second if second == port else port + ', "interface": "127.0.0.1"', second)))
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_a_file_in_the_place_of_the_unix_socket_is_removed(self):
+        file = self.dir / "precious"
+        file.write_text("kept")
+        done = self.run_to_end(BIN / "jobcast-host", "-c", self.write("host.conf", self.vhost(f'"port": "0", "unix-socket": "on", "interface": "{file}"')))
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(f"is the path of something that is no socket, which would be lost: {file}", done.stderr)
+        self.assertEqual(file.read_text(), "kept")
 
     def test_a_host_that_calls_another_engine_is_told_beside_the_engine(self):
         host = self.write("host.conf", self.vhost('"port": "0"', options=', "engine": "@/b.sock"'))

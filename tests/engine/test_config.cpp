@@ -159,7 +159,7 @@ void faults_of_a_kind_are_named(void**) {
   refused(R"({"kinds":{"k":{"argv":"/bin/true"}}})", "kinds.k.argv", "must be an array");
   refused(R"({"kinds":{"k":{"argv":["true"]}}})", "kinds.k.argv", "absolute path");
   refused(R"({"kinds":{"k":{"argv":["/no/such/program"]}}})", "kinds.k.argv", "does not exist: /no/such/program");
-  refused(R"({"kinds":{"k":{"argv":["/tmp"]}}})", "kinds.k.argv", "cannot be executed");
+  refused(R"({"kinds":{"k":{"argv":["/tmp"]}}})", "kinds.k.argv", "names a directory");
   refused(R"({"kinds":{"Ä":{"argv":["/bin/true"]}}})", "kinds", "a-z");
   refused(with_kind(R"(,"queue":"fast")"), "kinds.k.queue", "(default): add it");
   refused(with_kind(R"(,"progress":"guess")"), "kinds.k.progress", "none, worker, pv");
