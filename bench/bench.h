@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -75,8 +76,7 @@ T& shared() {
 // A process on the second processor; ended with its owner.
 class Peer {
  public:
-  template <class Work>
-  explicit Peer(Work&& work) : pid_(fork()) {
+  explicit Peer(const std::function<void()>& work) : pid_(fork()) {
     invariant(pid_ >= 0);
     if (pid_ != 0) {
       pin(1, pid_);  // from here: the child may not get our processor while we spin on it

@@ -217,7 +217,8 @@ Resync resync(size_t snapshot_bytes) {
   };
   auto& results = shared<Results>();
   Peer peer([&] {
-    const double record_bytes = static_cast<double>((kHeader + snapshot_bytes + 63) / 64 * 64);
+    const size_t lines = (kHeader + snapshot_bytes + 63) / 64;
+    const double record_bytes = static_cast<double>(lines * 64);
     while (results.published < 2 * kSlots) relax();  // every page was touched
     for (int i = 0; i < kPasses; ++i) {
       const uint64_t before = results.published;

@@ -88,7 +88,7 @@ Outcome through_the_store(int jobs, int window, bool whole) {
   auto store = std::move(Store::open(directory.database())).value();
   invariant(store->load(0).ok());
   int begun = 0, on_their_way = 0, over = 0;
-  const auto finished = [&](auto result) {
+  const auto finished = [&](const auto& result) {
     invariant(result.ok());
     --on_their_way;
     ++over;
@@ -107,14 +107,15 @@ Outcome through_the_store(int jobs, int window, bool whole) {
         job.attempt = 1;
         job.fence = 1;
         job.started_ms = job.created_ms;
-        store->update(job, Attempt{job.id, 1, 4711, 99887766, "0c1c3b5e-6f0e-4a5f-8f6e-6a2f5c1d2e3f", ""}, [&, job](auto started) mutable {
-          invariant(started.ok());
-          job.state = JobState::completed;
-          job.finished_ms = job.created_ms;
-          job.result_json = kResult;
-          job.result_bytes = kResult.size();
-          store->update(job, std::nullopt, finished);
-        });
+        store->update(job, Attempt{job.id, 1, 4711, 99887766, "0c1c3b5e-6f0e-4a5f-8f6e-6a2f5c1d2e3f", ""},
+                      [&, job](const auto& started) mutable {
+                        invariant(started.ok());
+                        job.state = JobState::completed;
+                        job.finished_ms = job.created_ms;
+                        job.result_json = kResult;
+                        job.result_bytes = kResult.size();
+                        store->update(job, std::nullopt, finished);
+                      });
       });
     }
     deliver(*store);

@@ -178,7 +178,7 @@ void ControlServer::take_line(Connection& connection, std::string_view line) {
   handler_.call(*parsed.request, Reply(*this, connection.id, parsed.request->id, cost));
 }
 
-void ControlServer::answer(uint64_t id, unsigned cost, std::string line, std::vector<Fd> descriptors) {
+void ControlServer::answer(uint64_t id, unsigned cost, std::string_view line, std::vector<Fd> descriptors) {
   Connection* connection = find(id);
   if (!connection) return;
   invariant(connection->cost >= cost);

@@ -105,7 +105,7 @@ class ControlServer {
   void pump(Connection& connection);
   [[nodiscard]] bool stopped(const Connection& connection) const;
   void take_line(Connection& connection, std::string_view line);
-  void answer(uint64_t connection, unsigned cost, std::string line, std::vector<Fd> descriptors = {});
+  void answer(uint64_t connection, unsigned cost, std::string_view line, std::vector<Fd> descriptors = {});
   void append(Connection& connection, std::string_view line);
   void flush(Connection& connection);
   void drop_out(Connection& connection);

@@ -87,7 +87,7 @@ void Engine::commit(Live& live, Done<std::string> answer) {
   const bool queued_again = live.put_back && job.state == JobState::queued;
   store_.update(
       job, queued_again ? live.put_back : live.gate,
-      [this, change = Change{job.id, job.rev, job.fence, job.state, encode(job)}](Result<void> done) { committed(change, done); });
+      [this, change = Change{job.id, job.rev, job.fence, job.state, encode(job)}](const Result<void>& done) { committed(change, done); });
 }
 
 void Engine::committed(const Change& change, const Result<void>& done) {

@@ -154,7 +154,8 @@ void Methods::list(JsonView params, Reply reply) {
   const auto limit = static_cast<size_t>(in.integer("limit", 50, 1, 200));
   filter.limit = static_cast<int>(limit) + 1;  // one more tells whether there is another page
   const auto cursor = in.optional_string("cursor", 64);
-  if (cursor && !(filter.before = JobId::parse(*cursor))) in.fail("cursor", "must be a next_cursor of an earlier answer");
+  if (cursor) filter.before = JobId::parse(*cursor);
+  if (cursor && !filter.before) in.fail("cursor", "must be a next_cursor of an earlier answer");
   if (auto read = in.finish(); !read) return reply.error(read.error());
   engine_.list(filter, [reply, limit](const Result<Engine::Page>& jobs) mutable {
     if (!jobs) return reply.error(jobs.error());

@@ -191,7 +191,7 @@ int guarded(jobcast_client* client, Work work) {
   } catch (const std::exception& exception) {
     try {
       client->error = exception.what();
-    } catch (const std::exception&) {  // no memory for words: the status must do
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): no memory for words, the status must do
     }
     return JOBCAST_INTERNAL;
   }

@@ -27,7 +27,7 @@ void report_broken(const char* where, const BrokenInvariant& broken) noexcept {
   try {
     uint64_t unsaid = 0;
     if (says(unsaid)) log::error("invariant_broken", {{"in", where}, {"file", broken.file}, {"line", broken.line}, {"unsaid", unsaid}});
-  } catch (...) {  // no memory even for that
+  } catch (...) {  // NOLINT(bugprone-empty-catch): no memory even for that
   }
 }
 
@@ -36,7 +36,7 @@ void report_thrown(const char* where, const char* what) noexcept {
   try {
     uint64_t unsaid = 0;
     if (says(unsaid)) log::error("exception", {{"in", where}, {"what", what}, {"unsaid", unsaid}});
-  } catch (...) {
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as above
   }
 }
 

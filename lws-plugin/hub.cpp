@@ -327,7 +327,8 @@ void Hub::forget(const JobId& job) {
     if (gone->latest && gone->latest->rev > subscription.sent_rev) session.answers_ += gone->latest->frame(session.framing_);
     session.unsubscribe(subscription);
     if (asked_for) session.answer("unsubscribed", "{\"job_id\":\"" + job.text() + "\"}");
-    if (!(gone = known(job))) return;  // nobody followed it any more and nothing was known of it
+    gone = known(job);
+    if (!gone) return;  // nobody followed it any more and nothing was known of it
   }
   erase(*gone);
 }

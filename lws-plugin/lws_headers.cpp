@@ -74,7 +74,7 @@ namespace {
 // that X-Forwarded-For names, which is what that proxy itself saw.
 std::string client_address(lws* wsi) {
   std::array<char, 64> text{};
-  const std::string peer = lws_get_peer_simple(wsi, text.data(), text.size()) ? text.data() : "";
+  std::string peer = lws_get_peer_simple(wsi, text.data(), text.size()) ? text.data() : "";
   const bool here = peer.empty() || peer.starts_with("127.") || peer.starts_with("::ffff:127.") || peer == "::1";
   const std::string forwarded = here ? header(wsi, WSI_TOKEN_X_FORWARDED_FOR) : "";
   const size_t last = forwarded.find_last_not_of(" ,");

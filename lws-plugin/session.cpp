@@ -23,7 +23,7 @@ const char* name(CloseReason reason) {
 uint16_t ws_close_code(CloseReason reason) {
   switch (reason) {
     case CloseReason::shutdown: return 1001;
-    case CloseReason::auth_timeout: return 4401;
+    case CloseReason::auth_timeout:
     case CloseReason::expired: return 4401;
     case CloseReason::slow: return 4508;
     case CloseReason::rate: return 4529;

@@ -37,7 +37,7 @@ class Tickets {
   [[nodiscard]] std::optional<Identity> redeem(std::string_view ticket, const Time& now) {
     const auto found = live_.find(std::string(ticket));
     if (found == live_.end()) return std::nullopt;
-    const Identity who = found->second.who;
+    Identity who = found->second.who;
     const bool late = found->second.until_ms <= now.mono_ms() || who.ended(now);
     erase(found);
     if (late) return std::nullopt;

@@ -258,7 +258,7 @@ void Vhost::wake_at(int64_t mono_ms) {
   hub_timer_.after_us(context_, (mono_ms - now().mono_ms()) * 1000);
 }
 
-void Vhost::call_job(std::string_view user, std::string_view method, std::string params, Reply reply) {
+void Vhost::call_job(std::string_view user, std::string_view method, const std::string& params, Reply reply) {
   if (!EngineLink::fits(params)) return reply.failed({Errc::invalid, "the request is too long: args may have 64 KiB as JSON", "args"});
   auto shared = std::make_shared<Reply>(std::move(reply));  // std::function wants copies
   engine.call(user, method, params, [shared](const Result<std::string_view>& result) {
@@ -269,12 +269,8 @@ void Vhost::call_job(std::string_view user, std::string_view method, std::string
   });
 }
 
-void Vhost::submit(std::string_view user, std::string params, Reply reply) {
-  call_job(user, "job.submit", std::move(params), std::move(reply));
-}
-void Vhost::cancel(std::string_view user, std::string params, Reply reply) {
-  call_job(user, "job.cancel", std::move(params), std::move(reply));
-}
+void Vhost::submit(std::string_view user, std::string params, Reply reply) { call_job(user, "job.submit", params, std::move(reply)); }
+void Vhost::cancel(std::string_view user, std::string params, Reply reply) { call_job(user, "job.cancel", params, std::move(reply)); }
 
 void Vhost::fetch(std::string_view user, const JobId& job) {
   engine.call(user, "job.get", job_id_params(job), [this, job](const Result<std::string_view>& result) {

@@ -122,7 +122,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   std::string scratch;  // for one write at a time: grows to its bound once
 
  private:
-  void call_job(std::string_view user, std::string_view method, std::string params, Reply reply);
+  void call_job(std::string_view user, std::string_view method, const std::string& params, Reply reply);
   void look_after_held();
   void look_after_sockets();
   [[nodiscard]] int64_t sockets_look_us() const;

@@ -53,7 +53,7 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
   const Time now = jobcast::now();
   HttpRequest request;
   read_http_request(wsi, request);
-  const auto no = [&](HttpResponse response) -> WsConnection* {
+  const auto no = [&](const HttpResponse& response) -> WsConnection* {
     refuse(vhost, wsi, response);
     return nullptr;
   };

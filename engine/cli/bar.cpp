@@ -27,7 +27,7 @@ std::string repeated(std::string_view text, int count) {
   return out;
 }
 
-std::string padded_left(std::string text, int columns) {
+std::string padded_left(const std::string& text, int columns) {
   const int gap = columns - width_of(text);
   return gap > 0 ? std::string(static_cast<size_t>(gap), ' ') + text : text;
 }

@@ -180,7 +180,8 @@ std::string table(const std::vector<std::string>& header, const std::vector<std:
 std::string duration(int64_t ms) {
   ms = std::max<int64_t>(ms, 0);
   const int64_t s = ms / 1000;
-  if (s < 10) return with_decimals(static_cast<double>(ms / 100) / 10, 1) + " s";
+  const int64_t tenths = ms / 100;
+  if (s < 10) return with_decimals(static_cast<double>(tenths) / 10, 1) + " s";
   if (s < 60) return std::to_string(s) + " s";
   const auto two = [](int64_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
   if (s < 3600) return std::to_string(s / 60) + ":" + two(s % 60);

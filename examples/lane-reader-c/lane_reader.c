@@ -63,7 +63,8 @@ static void print(const struct jobcast_event* event) {
   for (int i = 0; i < 16; i++) printf(i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", event->job_id[i]);
   printf(" %.*s\n", (int)event->snapshot_bytes, event->snapshot);
   fflush(stdout);
-  if (lines_left > 0 && --lines_left == 0) exit(0);
+  if (lines_left == 1) exit(0);
+  if (lines_left > 1) lines_left--;
 }
 
 static void read_all_slots(struct jobcast_lane* lane, void* buffer) {

@@ -38,8 +38,7 @@ std::optional<Outcomes> run(const Equity& equity, unsigned threads, const std::f
     const uint64_t wanted = std::min<uint64_t>(std::max(threads, 1U), equity.units());
     try {
       while (others.size() + 1 < wanted) others.emplace_back(work, false);
-    } catch (const std::system_error&) {
-      // No more threads to be had: those that run share the work.
+    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no more threads to be had, those that run share the work
     }
     work(true);
   }

@@ -109,7 +109,7 @@ std::optional<Identity> authenticated(Exchange& exchange) {
 }
 
 std::optional<Identity> authorized(Exchange& exchange, bool Identity::* scope, const char* name) {
-  const auto who = authenticated(exchange);
+  auto who = authenticated(exchange);
   if (!who || (*who).*scope || who->admin) return who;
   exchange.respond(problem(403, "forbidden", std::string("the token's scope does not grant ") + name));
   return std::nullopt;
