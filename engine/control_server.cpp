@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -33,10 +34,11 @@ void Reply::fault(RpcFault fault, std::string_view message) {
   server_->answer(connection_, cost_, id_.empty() ? std::string() : fault_line(id_, fault, message));
 }
 
-Result<void> Reply::attach(std::string_view json, std::vector<Fd> descriptors, std::function<void()> on_close) {
+Result<void> Reply::attach(std::string_view json, std::vector<Fd> descriptors, std::function<void()> on_close, size_t attached_max) {
   auto* connection = server_->find(connection_);
   if (!connection || id_.empty()) return {Errc::closed, "nobody takes the descriptors"};
   if (connection->on_close) return {Errc::invalid, "this connection is attached already: one attachment a connection"};
+  if (auto within = server_->within_share(connection->who, attached_max, true); !within) return within;
   connection->on_close = std::move(on_close);
   server_->answer(connection_, cost_, result_line(id_, json), std::move(descriptors));
   return {};
@@ -79,6 +81,20 @@ void ControlServer::refuse(int socket, const Error& error) {
   (void)::send(socket, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+Result<void> ControlServer::within_share(const Peers::Who& who, size_t count_max, bool attached) const {
+  const size_t process_max = std::max<size_t>(count_max / 2, 1), user_max = count_max - count_max / 4;
+  size_t of_process = 0, of_user = 0;
+  for (const auto& [id, other] : connections_) {
+    if (other->who.uid != who.uid || (attached && !other->on_close)) continue;
+    ++of_user;
+    of_process += other->who.pid == who.pid;
+  }
+  const std::string what = attached ? " attachments to the shared memory already" : " control connections already";
+  if (of_process >= process_max) return {Errc::full, "this process has " + std::to_string(of_process) + what + ": close one"};
+  if (of_user >= user_max) return {Errc::full, "this user's processes have " + std::to_string(of_user) + what + ": close one"};
+  return {};
+}
+
 void ControlServer::accept_all() {
   for (unsigned accepted = 0; accepted < kAcceptsMax; ++accepted) {
     Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
@@ -93,7 +109,8 @@ void ControlServer::accept_all() {
       }
       return;
     }
-    if (!peers_.let_in(socket.get())) {
+    const auto who = peers_.let_in(socket.get());
+    if (!who) {
       refuse(socket.get(), {Errc::unauthorized, "this user may not use the engine's control socket: see control.users and control.groups"});
       continue;
     }
@@ -101,8 +118,13 @@ void ControlServer::accept_all() {
       refuse(socket.get(), {Errc::full, "all " + std::to_string(connections_max_) + " control connections are taken"});
       continue;
     }
+    if (auto within = within_share(*who, connections_max_, false); !within) {
+      refuse(socket.get(), within.error());
+      continue;
+    }
     auto connection = std::make_unique<Connection>();
     connection->id = next_id_++;
+    connection->who = *who;
     connection->socket = std::move(socket);
     connection->events = EPOLLIN;
     loop_.watch(connection->socket.get(), EPOLLIN, [this, id = connection->id](uint32_t events) {

@@ -33,8 +33,9 @@ class Reply {
   void error(const Error& error);
   void fault(RpcFault fault, std::string_view message);
   // The descriptors travel with the first byte of the answer; `on_close` is called when the connection ends. Errors: invalid (this
-  // connection has an attachment already), closed.
-  [[nodiscard]] Result<void> attach(std::string_view json, std::vector<Fd> descriptors, std::function<void()> on_close);
+  // connection has an attachment already), full (the peer's share of `attached_max`), closed.
+  [[nodiscard]] Result<void> attach(std::string_view json, std::vector<Fd> descriptors, std::function<void()> on_close,
+                                    size_t attached_max);
 
  private:
   friend class ControlServer;
@@ -83,6 +84,7 @@ class ControlServer {
   struct Connection {
     uint64_t id = 0;
     Fd socket;
+    Peers::Who who;
     LineBuffer lines;
     std::string out;  // answers; `sent` bytes of them are gone
     size_t sent = 0;
@@ -98,6 +100,9 @@ class ControlServer {
     std::function<void()> on_close;  // set: has an attachment
   };
 
+  // Why a further connection, or with `attached` a further attachment, of this peer is refused: one process may have half of
+  // `count_max`, and one user three quarters.
+  [[nodiscard]] Result<void> within_share(const Peers::Who& who, size_t count_max, bool attached) const;
   void accept_all();
   void refuse(int socket, const Error& error);
   void on_events(Connection& connection, uint32_t events);

@@ -299,8 +299,8 @@ void Methods::attach(JsonView params, Reply reply) {
   descriptors.push_back(std::move(grant->region));
   descriptors.push_back(std::move(grant->block));
   descriptors.push_back(std::move(grant->doorbell));
-  const auto attached =
-      reply.attach(out.dump(), std::move(descriptors), [this, reader = grant->reader] { publisher_.remove_reader(reader); });
+  const auto attached = reply.attach(
+      out.dump(), std::move(descriptors), [this, reader = grant->reader] { publisher_.remove_reader(reader); }, config_.readers_max);
   if (attached) return;
   publisher_.remove_reader(grant->reader);
   reply.error(attached.error());

@@ -56,16 +56,19 @@ std::string Peers::kept_out(const std::string& socket) const {
   return "";
 }
 
-bool Peers::let_in(int socket) const {
+std::optional<Peers::Who> Peers::let_in(int socket) const {
   ucred peer{};
   socklen_t size = sizeof peer;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
-  if (contains(users_, peer.uid) || contains(groups_, peer.gid)) return true;
-  if (groups_.empty()) return false;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return std::nullopt;
+  const Who who{peer.uid, peer.pid};
+  if (contains(users_, peer.uid) || contains(groups_, peer.gid)) return who;
+  if (groups_.empty()) return std::nullopt;
   std::array<gid_t, 1024> more{};  // a peer in more groups than that is asked by its user and primary group alone
   size = sizeof more;
-  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, more.data(), &size) != 0) return false;
-  return std::any_of(more.begin(), more.begin() + size / sizeof(gid_t), [this](gid_t group) { return contains(groups_, group); });
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, more.data(), &size) != 0) return std::nullopt;
+  const bool member =
+      std::any_of(more.begin(), more.begin() + size / sizeof(gid_t), [this](gid_t group) { return contains(groups_, group); });
+  return member ? std::optional(who) : std::nullopt;
 }
 
 }  // namespace jobcast::engine

@@ -16,8 +16,12 @@ class Peers {
   // Looks the names up once. Errors: invalid (an unknown name).
   [[nodiscard]] static Result<Peers> create(const std::vector<std::string>& users, const std::vector<std::string>& groups);
 
-  // By SO_PEERCRED and SO_PEERGROUPS: what the peer was when it connected.
-  [[nodiscard]] bool let_in(int socket) const;
+  struct Who {
+    uid_t uid = 0;
+    pid_t pid = 0;
+  };
+  // By SO_PEERCRED and SO_PEERGROUPS: what the peer was when it connected. nullopt: it may not speak.
+  [[nodiscard]] std::optional<Who> let_in(int socket) const;
   // The group that the socket's file should belong to, so that its members can reach it: the first one of the config.
   [[nodiscard]] std::optional<gid_t> group() const { return groups_.empty() ? std::nullopt : std::optional(groups_.front()); }
   // The mode of the socket's file. One group can own it; where more are to be let in, or users, everybody may connect, and whoever is not

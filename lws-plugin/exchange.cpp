@@ -50,6 +50,7 @@ int Exchange::on_request() {
     body_bytes_ = static_cast<size_t>(*length);
     if (*length > 0 || request.method == Method::post) {
       body_pending_ = true;
+      if (*length > 0 && !take_body()) return 0;
       set_deadline(lws_usec_t{vhost.options.body_time_ms} * 1000);
       return *length > 0 ? tell_to_continue() : 0;
     }
@@ -58,6 +59,20 @@ int Exchange::on_request() {
   }
   dispatch();
   return 0;
+}
+
+// Nobody who has shown no token makes the host wait for a body, and none is kept that no route reads. Returns false if it was refused.
+bool Exchange::take_body() {
+  BodyIs body = BodyIs::refused;
+  close_after_ = true;  // whoever is refused now
+  if (!contained("request", [&] { body = judge_head(*this); })) fail();
+  if (body == BodyIs::refused) {
+    set_deadline(kDiscardUs);
+    return false;
+  }
+  close_after_ = false;
+  keeps_body_ = body == BodyIs::wanted;
+  return true;
 }
 
 // RFC 9110 §10.1.1: who asked for it sends no body before.
@@ -74,8 +89,9 @@ int Exchange::refuse_unread(HttpResponse response) {
 
 int Exchange::on_body(std::string_view bytes) {
   if (state_ != State::body) return 0;
-  const size_t missing = body_bytes_ - request.body.size();
-  request.body.append(bytes.substr(0, missing));
+  const size_t missing = body_bytes_ - body_came_;
+  body_came_ += std::min(missing, bytes.size());
+  if (keeps_body_) request.body.append(bytes.substr(0, missing));
   if (bytes.size() <= missing) return 0;
   // lws 4.2 to 4.5 takes what is pipelined behind a body for more of it and waits for an end that never comes.
   body_pending_ = false;
@@ -185,7 +201,7 @@ void Exchange::ask(std::string_view method, std::string_view params, EngineLink:
 void Exchange::kill() { lws_set_timeout(wsi_, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC); }
 
 void Exchange::fail() {
-  if (state_ != State::waiting || head_sent_) return kill();
+  if ((state_ != State::waiting && state_ != State::body) || head_sent_) return kill();
   close_after_ = true;
   respond(problem(500, "internal", "this server failed to answer: its log says more"));
 }

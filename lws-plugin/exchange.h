@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "lws-plugin/http_text.h"
@@ -63,12 +64,14 @@ class Exchange {
   Vhost& vhost;
   HttpRequest request;
   RouteMatch route;
-  std::string user;  // who asks, once that is known
+  std::string user;                  // who asks, once that is known
+  std::optional<Identity> identity;  // whose token that was, so that a ticket is redeemed once
 
  private:
   enum class State : uint8_t { body, waiting, answering, streaming, discarding };
 
   void read_request();
+  [[nodiscard]] bool take_body();
   [[nodiscard]] int tell_to_continue();
   [[nodiscard]] int refuse_unread(HttpResponse response);
   void dispatch();
@@ -86,11 +89,16 @@ class Exchange {
   bool counted_held_ = false;
   HttpResponse response_;
   size_t sent_ = 0;
-  size_t body_bytes_ = 0;  // that the request announced
+  size_t body_bytes_ = 0, body_came_ = 0;  // that the request announced, and how much of it is here
+  bool keeps_body_ = false;
   lws_usec_t deadline_us_ = 0;
   EngineLink::CallId call_ = 0;
   std::unique_ptr<Holder> holder_;
 };
+
+// What the head of a request with a body says about it.
+enum class BodyIs : uint8_t { refused, ignored, wanted };  // refused: the answer was given
+[[nodiscard]] BodyIs judge_head(Exchange& exchange);
 
 // The routes: each answers, asks or holds.
 void handle(Exchange& exchange);

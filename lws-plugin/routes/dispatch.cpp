@@ -57,6 +57,12 @@ void tell_ready(Exchange& exchange) {
       kReadyTimeoutMs);
 }
 
+const RouteEntry* find_route(Exchange& exchange) {
+  const std::string_view path = exchange.request.path, mount = exchange.vhost.options.mount;
+  if (path.starts_with(mount)) exchange.route = match_route(path.substr(mount.size()));
+  return exchange.route.entry;
+}
+
 }  // namespace
 
 HttpResponse no_such_job() { return problem(404, "not_found", "there is no such job"); }
@@ -96,10 +102,11 @@ Json job_params(const JobId& job, const Identity& who) {
 }
 
 std::optional<Identity> authenticated(Exchange& exchange) {
+  if (exchange.identity) return exchange.identity;
   auto who = exchange.vhost.identify(exchange.request, now());
   if (who) {
     exchange.user = who->user;
-    return *who;
+    return exchange.identity = *std::move(who);
   }
   if (who.error().code == Errc::unauthorized)
     exchange.respond(unauthorized(exchange.request, who.error().detail));
@@ -121,12 +128,17 @@ std::optional<JobId> job_of(Exchange& exchange) {
   return job;
 }
 
+BodyIs judge_head(Exchange& exchange) {
+  const RouteEntry* route = find_route(exchange);
+  if (exchange.vhost.disabled() || !route || !route->post || exchange.request.method != Method::post) return BodyIs::ignored;
+  if (!authenticated(exchange)) return BodyIs::refused;
+  return route->route == Route::jobs ? BodyIs::wanted : BodyIs::ignored;
+}
+
 void handle(Exchange& exchange) {
   const Vhost& vhost = exchange.vhost;
   const Method method = exchange.request.method;
-  const std::string_view path = exchange.request.path;
-  if (path.starts_with(vhost.options.mount)) exchange.route = match_route(path.substr(vhost.options.mount.size()));
-  const RouteEntry* route = exchange.route.entry;
+  const RouteEntry* route = find_route(exchange);
   if (vhost.disabled() && !(route && route->route == Route::live))
     return exchange.respond(problem(503, "internal", "this server is not configured: its log says why"));
   if (!route) return exchange.respond(problem(404, "not_found", "there is nothing here"));

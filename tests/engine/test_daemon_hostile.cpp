@@ -30,7 +30,7 @@ using namespace jobcast::test;
 std::unique_ptr<Daemon> daemon;
 
 int start_daemon(void**) {
-  daemon = std::make_unique<Daemon>(R"(,"control":{"connections_max":24})");
+  daemon = std::make_unique<Daemon>(R"(,"control":{"connections_max":48})");
   return daemon->start() ? 0 : -1;
 }
 

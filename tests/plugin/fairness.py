@@ -1,6 +1,6 @@
 """One client never locks out another: what one user does at the utmost, and what another sees of it meanwhile. And what may have been carried
 out is told apart from what certainly was not."""
-import json, os, select, threading, time, unittest
+import json, os, select, socket, subprocess, sys, threading, time, unittest
 from support import Host, Ws, b64, open_ws, read_all, until
 
 LATER = {"kind": "puppet", "run_at_ms": 4_000_000_000_000}  # jobs that never start, and cost no process
@@ -128,6 +128,42 @@ class Fairness(unittest.TestCase):
             for connection in held:
                 connection.close()
             until("none is counted any more", lambda: host.metric("jobcast_waiters") == 0)
+
+    def test_body_is_not_waited_for_before_its_sender_has_shown_a_token(self):
+        head = b"POST /jobcast/v1/jobs HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 90000\r\n"
+        for more in (b"", b"Expect: 100-continue\r\n", b"Authorization: Bearer a.b.c\r\n", b"Cookie: jobcast_token=a.b.c\r\nOrigin: http://h\r\n"):
+            with self.subTest(more=more), self.host.connect(5) as connection:
+                connection.sendall(head + more + b"\r\n")
+                self.assertEqual(connection.recv(65536)[:12], b"HTTP/1.1 401")
+        # The token counts once: a ticket is used up by the head and still lets the body in.
+        ticket = json.loads(self.host.request("POST", "/jobcast/v1/tickets")[2])["ticket"]
+        self.assertEqual(self.host.request("POST", f"/jobcast/v1/jobs?ticket={ticket}", LATER, token=None)[0], 201)
+        self.assertEqual(self.host.request("POST", f"/jobcast/v1/jobs?ticket={ticket}", LATER, token=None)[0], 401)
+
+    def test_one_program_leaves_the_others_control_connections_and_attachments(self):
+        attach = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "attach", "params": {}}) + "\n"
+        taken, attached = [], 0
+        try:
+            for _ in range(80):
+                taken.append(socket.socket(socket.AF_UNIX))
+                taken[-1].settimeout(5)
+                taken[-1].connect(self.host.engine.socket)
+                try:
+                    taken[-1].sendall(attach.encode())
+                    answer = json.loads(taken[-1].recv(65536).splitlines()[0])
+                except (BrokenPipeError, ConnectionResetError):
+                    continue
+                attached += "result" in answer
+                if "error" in answer:
+                    self.assertIn("this process has", answer["error"]["message"])
+            self.assertGreaterEqual(attached, 4)
+            other = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.settimeout(5); s.connect(sys.argv[1]); s.sendall(sys.argv[2].encode()); print(s.recv(65536).decode())"
+            said = subprocess.run([sys.executable, "-c", other, self.host.engine.socket, attach], capture_output=True, text=True, timeout=20).stdout
+            self.assertIn('"result"', said)
+        finally:
+            for connection in taken:
+                connection.close()
+        self.assertEqual(self.host.get("/jobcast/v1/queues", token=self.bob)[0], 200)
 
     def test_forged_tokens_cost_those_whose_token_is_known_nothing(self):
         head, payload, _ = self.bob.split(".")
