@@ -18,6 +18,7 @@ constexpr size_t kHeadBytes = 8192;
 constexpr size_t kChunkBytes = 32 << 10;  // of a body, at one go
 constexpr int kAnswerTimeoutS = 30;       // for a client to take the whole of a finite answer
 constexpr lws_usec_t kPipelinedLookUs = 250'000;
+constexpr int kBodyEndsMax = 100;             // calls for one request: more than may be pipelined behind its body
 constexpr lws_usec_t kDiscardUs = 2'000'000;  // so long an answered-too-early body is read on, that the answer is not lost to a reset
 
 }  // namespace
@@ -102,7 +103,8 @@ int Exchange::on_body(std::string_view bytes) {
 }
 
 int Exchange::on_body_end() {
-  if (!body_pending_) return 0;  // lws says it again for whatever was pipelined behind the body
+  // lws says it again for whatever was pipelined behind the body; 5.0 for ever, where the body itself came behind a page.
+  if (!body_pending_) return ++body_ends_ > kBodyEndsMax ? -1 : 0;
   body_pending_ = false;
   deadline_us_ = 0;
   if (state_ == State::discarding) return -1;

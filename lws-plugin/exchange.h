@@ -85,6 +85,7 @@ class Exchange {
   State state_ = State::body;
   bool close_after_ = false;
   bool body_pending_ = false;  // lws has not said yet that the body is complete
+  int body_ends_ = 0;          // how often lws said it again
   bool head_sent_ = false, wants_write_ = false, gave_up_ = false;
   bool counted_held_ = false;
   HttpResponse response_;

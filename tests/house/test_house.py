@@ -101,6 +101,14 @@ def includes(path):
             yield number, found.group(1), found.group(2)
 
 
+def number_of(word):
+    """What a number of the documents or of the code comes to, None where it is none."""
+    names = {"kDayMs": 86_400_000, "kYearMs": 365 * 86_400_000}
+    word = re.sub(r"(?<=\d)(?:[',](?=\d{3})|LL)", "", word.strip()).replace("^", "**")
+    word = re.sub(r"\bk\w+", lambda name: str(names.get(name.group(), name.group())), word)
+    return eval(word, {"__builtins__": {}}) if re.fullmatch(r"[\d.*<+ -]+", word) else None  # pylint: disable=eval-used
+
+
 def text(name):
     return (ROOT / name).read_text(encoding="utf-8")
 
@@ -110,7 +118,7 @@ class Includes(unittest.TestCase):
         for room, allowed in MAY_INCLUDE.items():
             for path in sources(room):
                 for number, kind, name in includes(path):
-                    if kind == '"':
+                    if kind == '"' or name.split("/")[0] in ROOMS:
                         self.assertTrue(name.startswith(allowed), f"{path.relative_to(ROOT)}:{number} includes {name}")
 
     def test_public_headers_need_only_stdint_and_stddef(self):
@@ -284,6 +292,30 @@ class Documents(unittest.TestCase):
             read |= {prefix * (key != "control") + key for key in re.findall(reads + r'|absolute_path\(in, "(\w+)"|read_named\(in, "(\w+)"', line) for key in key if key}
         self.assertGreater(len(read), 30)
         self.assertEqual(read, documented)
+
+    def rows(self, section):
+        """{key: (default, least, most)} of the rows whose range reads "least – most", of a section of docs/configuration.md."""
+        words = re.search(rf"(?ms)^## {section}.*?(?=^## |\Z)", text("docs/configuration.md")).group(0)
+        cells = re.findall(r"^\| `([\w.-]+)` \| ([^|]*) \| (?:[^|]*, )?([\d,]+) – ([\d,^]+)( years?)?[^|]* \|", words, re.M)
+        return {key.split(".")[-1]: (default, number_of(least), number_of(most) * (365 * 86_400_000 if years else 1)) for key, default, least, most, years in cells}
+
+    def compare(self, rows, code, struct):
+        """With the ranges of calls that read, and the values that the fields of a struct begin with."""
+        begins = {name: value for line in re.findall(r"(?m)^  (?:\w+) (\w+ = [^;]*);", struct) for name, value in re.findall(r"(\w+) = ([^,]+)", line)}
+        compared = 0
+        for key, field, least, most in re.findall(r'\.(?:integer|number)\(\s*"([\w-]+)",\s*(?:[\w]+\.)?([^,]+(?:\([^)]*\))?), ([^,]+), ([^,()]+)\)', code):
+            if key not in rows:
+                continue
+            compared += 1
+            default, *bounds = rows[key]
+            self.assertEqual([number_of(least), number_of(most)], bounds, f"range of {key} in docs/configuration.md")
+            if re.fullmatch(r"[\d,.]+", default) and field in begins:
+                self.assertEqual(number_of(begins[field]), number_of(default), f"default of {key} in docs/configuration.md")
+        return compared
+
+    def test_ranges_and_defaults_of_the_keys_agree(self):
+        self.assertGreater(self.compare(self.rows("The engine"), text("engine/config.cpp"), text("engine/config.h")), 18)
+        self.assertGreater(self.compare(self.rows("jobcast-host"), text("lws-plugin/host/config.cpp"), text("lws-plugin/host/config.h")), 5)
 
     def test_counts_of_the_engine_agree(self):
         code = re.search(r"void Methods::stats\(.*?^\}", text("engine/methods.cpp"), re.S | re.M).group(0)
