@@ -67,7 +67,12 @@ void print_ready(const host::Server& server, bool json) {
     line.set("port", ports.front()).set("ports", std::move(list)).set("pid", getpid());
     printf("%s\n", line.dump().c_str());
   } else {
-    for (const int port : ports) printf("jobcast-host: listening on port %d\n", port);
+    for (const int port : ports) {
+      if (port > 0)
+        printf("jobcast-host: listening on port %d\n", port);
+      else
+        puts("jobcast-host: listening on a Unix socket");
+    }
   }
   fflush(stdout);
 }

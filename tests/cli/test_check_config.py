@@ -192,6 +192,14 @@ class Host(WithDirectory):
         self.assertIn(f"is the path of something that is no socket, which would be lost: {file}", done.stderr)
         self.assertEqual(file.read_text(), "kept")
 
+    def test_a_host_on_a_unix_socket_does_not_say_that_it_listens_on_port_0(self):
+        config = self.write("host.conf", self.vhost('"port": "0", "unix-socket": "on", "interface": "@/u.sock"'))
+        host = subprocess.Popen([BIN / "jobcast-host", "-c", config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        with host, socket.socket(socket.AF_UNIX) as client:
+            self.assertEqual(host.stdout.readline(), "jobcast-host: listening on a Unix socket\n")
+            client.connect(str(self.dir / "u.sock"))
+            host.terminate()
+
     def test_a_host_that_calls_another_engine_is_told_beside_the_engine(self):
         host = self.write("host.conf", self.vhost('"port": "0"', options=', "engine": "@/b.sock"'))
         done = self.check(self.write("engine.conf", '{"socket": "@/a.sock"}'), host)
