@@ -16,6 +16,7 @@ namespace {
 constexpr std::array<uint8_t, 16> kExempt{};
 constexpr rlim_t kDescriptorsKept = 64;  // for the engine, files being served, logs
 constexpr rlim_t kDescriptorsOfEngine = 16;
+constexpr uint32_t kLeavingMax = 8;  // connections over the limit, until lws has closed those that make room for them
 
 }  // namespace
 
@@ -60,17 +61,44 @@ bool Connections::admit(int fd) {
     return false;
   };
   // lws 4.5 aborts on a descriptor that is beyond its own table, which jobcast-host keeps 64 short of the limit.
-  if (table_->all >= limits_.all_max || fd >= fd_end_) return refuse();
   const Address address = address_of(fd);
-  if (address == kExempt) return true;
-  const auto found = table_->per_address.find(address);
-  return found == table_->per_address.end() || found->second < limits_.per_address_max ? true : refuse();
+  if (const auto found = table_->per_address.find(address);
+      address != kExempt && found != table_->per_address.end() && found->second >= limits_.per_address_max)
+    return refuse();
+  const bool full = table_->all - table_->leaving >= limits_.all_max || fd >= fd_end_;
+  return !full || (fd_end_ > fd - static_cast<int>(kLeavingMax) && evict()) ? true : refuse();
+}
+
+bool Connections::evict() {
+  if (table_->idle.empty() || table_->leaving >= kLeavingMax) return false;
+  lws* const oldest = table_->idle.front();
+  keep(oldest);
+  entries().at(oldest).leaving = true;
+  ++table_->leaving;
+  ++stats_.evicted;
+  lws_set_timeout(oldest, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_ASYNC);
+  return true;
+}
+
+void Connections::touch(lws* wsi) {
+  const auto found = entries().find(wsi);
+  if (found == entries().end() || found->second.leaving) return;
+  keep(wsi);
+  auto& idle = found->second.table->idle;
+  found->second.in_idle = idle.insert(idle.end(), wsi);
+  found->second.idle = true;
+}
+
+void Connections::keep(lws* wsi) {
+  const auto found = entries().find(wsi);
+  if (found != entries().end() && std::exchange(found->second.idle, false)) found->second.table->idle.erase(found->second.in_idle);
 }
 
 void Connections::opened(lws* wsi) {
   const Address address = address_of(lws_get_socket_fd(wsi));
-  if (!entries().emplace(wsi, Entry{table_, address}).second) return;
+  if (!entries().emplace(wsi, Entry{.table = table_, .address = address, .in_idle = {}}).second) return;
   ++table_->all;
+  touch(wsi);
   if (address != kExempt) ++table_->per_address[address];
 }
 
@@ -78,7 +106,9 @@ void Connections::closed(lws* wsi) {
   const auto entry = entries().find(wsi);
   if (entry == entries().end()) return;
   Table& table = *entry->second.table;
+  keep(wsi);
   --table.all;
+  table.leaving -= entry->second.leaving;
   if (const auto found = table.per_address.find(entry->second.address); found != table.per_address.end() && --found->second == 0)
     table.per_address.erase(found);
   entries().erase(entry);
@@ -99,6 +129,7 @@ const Connections::Stats& Connections::stats() const {
 }
 
 void Connections::begin_request(lws* wsi) {
+  touch(wsi);
   if (const auto entry = entries().find(wsi); entry != entries().end()) entry->second.alone = std::exchange(entry->second.clean, false);
 }
 

@@ -174,7 +174,10 @@ void Exchange::request_writable() {
 void Exchange::respond(HttpResponse response) {
   if (state_ == State::answering || state_ == State::discarding || head_sent_) return;
   call_ = 0;
-  if (std::exchange(counted_held_, false)) vhost.release(*this);
+  if (std::exchange(counted_held_, false)) {
+    vhost.release(*this);
+    Connections::touch(wsi_);
+  }
   if (response.status >= 500)
     ++vhost.counters.http_server_errors;
   else if (response.status >= 400)
@@ -189,6 +192,7 @@ void Exchange::hold(std::unique_ptr<Holder> holder) {
   holder_ = std::move(holder);
   counted_held_ = true;
   vhost.hold(*this);
+  Connections::keep(wsi_);
   lws_http_headers_detach(wsi_);  // its memory is not needed any more, and this may take long
 }
 

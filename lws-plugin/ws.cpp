@@ -99,6 +99,7 @@ int WsConnection::on_established() {
   session_ = &vhost_.hub.open(*this, now);
   if (log::enabled(log::Level::info)) log::info("ws_opened", {{"session", session_->id()}});
   if (identity_) session_->authenticate(*identity_, now);
+  if (session_->authenticated()) Connections::keep(wsi_);
   identity_.reset();
   lws_callback_on_writable(wsi_);
   return 0;
@@ -149,6 +150,7 @@ int WsConnection::on_receive(std::string_view bytes) {
     session_->on_message(message_, now);
     message_ = {};
   }
+  session_->authenticated() ? Connections::keep(wsi_) : Connections::touch(wsi_);
   return 0;
 }
 

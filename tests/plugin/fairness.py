@@ -140,6 +140,22 @@ class Fairness(unittest.TestCase):
         self.assertEqual(self.host.request("POST", f"/jobcast/v1/jobs?ticket={ticket}", LATER, token=None)[0], 201)
         self.assertEqual(self.host.request("POST", f"/jobcast/v1/jobs?ticket={ticket}", LATER, token=None)[0], 401)
 
+    def test_connections_that_do_nothing_keep_nobody_out(self):
+        with Host({"connections-max": "20"}) as host, open_ws(host) as ws:
+            idle = []
+            try:
+                for n in range(60):
+                    idle.append(host.connect(5))
+                    if n % 2:
+                        idle[-1].sendall(b"GET /jobcast/health/live HTTP/1.1\r\nHost: h\r\n")  # and no end of it
+                    self.assertEqual(host.get("/jobcast/v1/queues", token=host.token_for("bob"))[0], 200)
+                self.assertGreater(host.metric("jobcast_connections_evicted_total"), 30)
+                ws.send("ping", {}, 1)  # one that serves somebody is not closed for others
+                self.assertEqual(ws.next("pong")["id"], 1)
+            finally:
+                for connection in idle:
+                    connection.close()
+
     def test_one_program_leaves_the_others_control_connections_and_attachments(self):
         attach = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "attach", "params": {}}) + "\n"
         taken, attached = [], 0

@@ -190,7 +190,7 @@ class Process(unittest.TestCase):
 
     def test_connections_are_capped_and_nothing_spins(self):
         with Host({"connections-max": "20"}) as host:
-            connections = [host.connect(2) for _ in range(60)]
+            connections = [open_ws(host) for _ in range(20)] + [host.connect(2) for _ in range(40)]  # idle ones would make room for each other
             time.sleep(0.3)
             cpu = host.cpu_seconds()
             time.sleep(1)
