@@ -11,6 +11,8 @@
 #include <deque>
 #include <future>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 
 #include "base/handle.h"
@@ -178,7 +180,13 @@ Store::~Store() = default;
 Result<std::unique_ptr<Store>> Store::open(const std::string& path) {
   auto database = Database::open(path);
   if (!database) return database.error();
-  return std::unique_ptr<Store>(new Store(std::make_unique<Impl>(std::move(database).value())));
+  try {
+    return std::unique_ptr<Store>(new Store(std::make_unique<Impl>(std::move(database).value())));
+  } catch (const std::system_error& error) {
+    return {Errc::internal,
+            std::string("the system gives the store no thread: ") + error.what() +
+                " (too many processes: ulimit -u, TasksMax=; or a container runtime too old for this C library: it refuses clone3)"};
+  }
 }
 
 Result<Loaded> Store::load(size_t finished_max) {
