@@ -4,7 +4,7 @@
 //   node chaos.mjs [--seed N] [--from N] [--count N] [--longest-ms N]
 //
 // Fault N of a seed is always the same one, so that a long run can be made in pieces: --from goes on where another run ended.
-import {parseArgs} from 'node:util';
+import {isDeepStrictEqual, parseArgs} from 'node:util';
 import {until} from '../integration/support.mjs';
 import {Wire, address, badge, launch, startDemo, statusOf} from './browser.mjs';
 
@@ -92,17 +92,50 @@ class Chaos {
     },
   };
 
-  // What keeps the page from being what the server says; empty when nothing does.
+  // Every job of the server, page by page.
+  async jobsOfServer() {
+    const jobs = [];
+    for (let cursor = ''; cursor !== null;) {
+      const response = await this.demo.http(`/v1/jobs?limit=200${cursor && `&cursor=${cursor}`}`).catch(() => null);
+      if (!response?.ok) return null;
+      const page = await response.json();
+      jobs.push(...page.jobs);
+      cursor = page.next_cursor;
+    }
+    return jobs;
+  }
+
+  // What keeps the page from being what the server says; empty when nothing does. A job that runs changes while it is looked at: it is compared
+  // where the server says the same before and after.
   async differences() {
     const status = await statusOf(this.page);
     if (status !== 'live') return `the badge says ${status}`;
-    const response = await this.demo.http('/v1/jobs?limit=50').catch(() => null);
-    if (!response?.ok) return 'the server does not answer';
-    const rows = await this.page.locator('job-status-panel li').evaluateAll((items) => Object.fromEntries(items.map((li) => [li.dataset.jobId, [li.dataset.state, li.innerText]])));
-    for (const job of (await response.json()).jobs) {
-      const [state, text] = rows[job.job_id] ?? ['no row', ''];
-      if (state !== job.state) return `${job.job_id} is ${job.state}, its row says ${state}`;
-      if (job.attempt > 1 && !text.includes(`attempt ${job.attempt} of`)) return `${job.job_id} is at attempt ${job.attempt}, its row says ${text}`;
+    const before = await this.jobsOfServer();
+    const page = await this.page.evaluate(() => {
+      const panel = document.querySelector('job-status-panel');
+      const rows = [...panel.shadowRoot.querySelectorAll('li')].map((li) => ({id: li.dataset.jobId, state: li.dataset.state, text: li.textContent, width: li.querySelector('.bar i').style.width}));
+      return {rows, jobs: panel.client.jobs};
+    });
+    const after = await this.jobsOfServer();
+    if (!before || !after) return 'the server does not answer';
+    const [rows, held, revs] = [new Map(page.rows.map((row) => [row.id, row])), new Map(page.jobs.map((job) => [job.job_id, job])), new Map(before.map((job) => [job.job_id, job.rev]))];
+    const strange = page.rows.find((row) => !after.some((job) => job.job_id === row.id));
+    if (strange) return `the row of ${strange.id} has no job`;
+    for (const job of after) {
+      const [row, own] = [rows.get(job.job_id), held.get(job.job_id)];
+      if (!row || !own) return `${job.job_id} is ${job.state}, and has no row`;
+      if (row.state !== job.state) return `${job.job_id} is ${job.state}, its row says ${row.state}`;
+      if (revs.get(job.job_id) !== job.rev) {
+        if (own.rev < revs.get(job.job_id) && job.state !== 'running') return `${job.job_id} is at ${job.rev}, the page holds ${own.rev}`;
+        continue;
+      }
+      if (job.state === 'running' && own.rev !== job.rev) return `${job.job_id} stands at ${job.rev}, the page holds ${own.rev}`;
+      if (!isDeepStrictEqual(own, job)) return `the server says ${JSON.stringify(job)}, the page holds ${JSON.stringify(own)}`;
+      const width = job.state === 'completed' ? '100%' : job.progress?.percent != null ? `${job.progress.percent}%` : '';
+      if (parseFloat(row.width) !== parseFloat(width) && row.width !== width) return `${job.job_id} is at ${width}, its bar at ${row.width}`;
+      const said = [job.meta.title ?? job.kind, job.attempt > 1 && `attempt ${job.attempt} of`, job.state !== 'completed' && job.reason?.replaceAll('_', ' '), job.error, job.state === 'running' && job.progress?.message];
+      const unsaid = said.find((words) => words && !row.text.includes(words));
+      if (unsaid) return `the row of ${job.job_id} does not say "${unsaid}" but "${row.text}"`;
     }
     return '';
   }
