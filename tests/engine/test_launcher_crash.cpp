@@ -118,7 +118,7 @@ void a_control_group_holds_even_those_that_hid(void**) {
   const KilledEngine killed("release", "full", {beside_this_test("job_program"), "hidden-grandchild", "DIR/pid"}, "pid");
   const pid_t orphan = killed.pid_in("pid");
   if (killed.attempt.cgroup.empty()) {
-    kill(orphan, SIGKILL);
+    kill(-orphan, SIGKILL);  // with what it sleeps in
     skip();
   }
   resolve({killed.attempt});
