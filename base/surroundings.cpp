@@ -16,6 +16,7 @@ void settle_surroundings() {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   signal(SIGCHLD, SIG_DFL);
+  signal(SIGXFSZ, SIG_IGN);
   const mode_t mask = ::umask(0);
   ::umask(mask & ~static_cast<mode_t>(S_IRWXU));
 }

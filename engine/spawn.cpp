@@ -68,11 +68,11 @@ void reset_signals() {
 
 // Moves what the program gets to 0, 1, 2, … and the gate behind it, and closes the rest.
 int place_descriptors(const ChildPlan& plan) {
-  constexpr int kAbove = 64;  // out of the way of every target
+  const int above = plan.descriptor_count + 1;  // out of the way of every target; no higher, for the limit may be low
   int moved[16];
   for (int i = 0; i <= plan.descriptor_count; ++i) {
     const int from = i < plan.descriptor_count ? plan.descriptors[i] : plan.gate;
-    moved[i] = static_cast<int>(call(SYS_fcntl, from, F_DUPFD, kAbove));
+    moved[i] = static_cast<int>(call(SYS_fcntl, from, F_DUPFD, above));
     if (moved[i] < 0) give_up(plan.gate, Stage::descriptors);
   }
   const int gate = plan.descriptor_count;

@@ -2,6 +2,7 @@
 #include "engine/state_dir.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -13,6 +14,8 @@
 
 namespace jobcast::engine {
 namespace {
+
+constexpr int kStayTries = 100, kStayPauseMs = 20;
 
 Result<void> make_dir(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0) return {};
@@ -28,6 +31,15 @@ bool somebody_answers(const sockaddr_un& address) {
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // EAGAIN: a full backlog, so somebody is there.
   return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN;
+}
+
+// A child that a killed engine had just forked holds the listener until it is scheduled and has closed what it inherited.
+bool somebody_stays(const sockaddr_un& address) {
+  for (int tries = 0; somebody_answers(address); ++tries) {
+    if (tries == kStayTries) return true;
+    (void)poll(nullptr, 0, kStayPauseMs);
+  }
+  return false;
 }
 
 }  // namespace
@@ -65,7 +77,7 @@ Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group, mode_t
   if (lstat(path.c_str(), &info) == 0) {
     if (!S_ISSOCK(info.st_mode))
       return {Errc::invalid, path + " exists and is no socket: remove it, or give --socket another place", "socket"};
-    if (somebody_answers(address))
+    if (somebody_stays(address))
       return {Errc::full, "another program listens on " + path + ": stop it, or give --socket another place", "socket"};
     unlink(path.c_str());
   }

@@ -2,6 +2,7 @@
 #include "base/surroundings.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -62,6 +63,16 @@ void inherited_signals_and_umask_do_no_harm(void**) {
                    0);
 }
 
+void a_limit_on_the_size_of_files_fails_the_write_and_ends_nobody(void**) {
+  assert_int_equal(in_child([] {
+                     jobcast::settle_surroundings();
+                     const rlimit none{};
+                     if (setrlimit(RLIMIT_FSIZE, &none) != 0) return 1;
+                     return write(open("/tmp", O_WRONLY | O_TMPFILE, 0600), "x", 1) == -1 && errno == EFBIG ? 0 : 2;
+                   }),
+                   0);
+}
+
 }  // namespace
 
 int main() {
@@ -69,6 +80,7 @@ int main() {
       cmocka_unit_test(no_socket_becomes_standard_output),
       cmocka_unit_test(open_descriptors_are_left_alone),
       cmocka_unit_test(inherited_signals_and_umask_do_no_harm),
+      cmocka_unit_test(a_limit_on_the_size_of_files_fails_the_write_and_ends_nobody),
   };
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

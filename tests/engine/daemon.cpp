@@ -115,7 +115,6 @@ bool Daemon::start() {
   pid_ = fork();
   if (pid_ == 0) {
     dup2(piped_ ? pipe[1] : open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600), STDERR_FILENO);
-    signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files fails the write instead
     setenv("NOTIFY_SOCKET", notify_path.c_str(), 1);
     if (watchdog_ms_ > 0) setenv("WATCHDOG_USEC", std::to_string(watchdog_ms_ * 1000).c_str(), 1);
     if (!boot_.empty() && !mount_boot_id(boot_)) _exit(125);

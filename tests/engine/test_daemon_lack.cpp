@@ -107,6 +107,12 @@ void acknowledged_jobs_fail_while_no_descriptor_is_to_be_had(void**) {
   for (const rlim_t to_spare : {0, 3, 6}) forty_jobs_outlive(RLIMIT_NOFILE, open + to_spare);
 }
 
+void a_low_limit_on_descriptors_is_enough_for_a_job(void**) {
+  assert_true(daemon->start());
+  (void)allow(RLIMIT_NOFILE, 60);
+  daemon->until(daemon->submit("echo"), "completed");
+}
+
 void a_job_that_is_cancelled_while_starts_are_held_is_cancelled(void**) {
   if (geteuid() == 0) daemon->run_as(kNobody);
   assert_true(daemon->start());
@@ -156,6 +162,7 @@ int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(acknowledged_jobs_fail_while_no_process_is_to_be_had, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(acknowledged_jobs_fail_while_no_descriptor_is_to_be_had, make_daemon, end_daemon),
+      cmocka_unit_test_setup_teardown(a_low_limit_on_descriptors_is_enough_for_a_job, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(a_job_that_is_cancelled_while_starts_are_held_is_cancelled, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(a_program_that_does_not_exist_is_no_lack, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(a_program_that_is_being_written_is_run_once_it_is_whole, make_daemon, end_daemon),

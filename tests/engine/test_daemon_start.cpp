@@ -116,6 +116,27 @@ void one_engine_a_state_directory(void**) {
   assert_int_equal(daemon->stop(), 0);
 }
 
+// It was forked in the engine's last moment, and has not been scheduled yet.
+void a_child_of_a_killed_engine_that_holds_its_socket_keeps_no_other_from_starting(void**) {
+  const pid_t child = fork();
+  if (child == 0) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    daemon->socket().copy(address.sun_path, sizeof address.sun_path - 1);
+    const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 || listen(listener, 8) != 0) _exit(1);
+    usleep(700'000);
+    _exit(0);
+  }
+  struct stat info = {};
+  until("it listens", [&] { return stat(daemon->socket().c_str(), &info) == 0; });
+  assert_true(daemon->start());
+  int status = -1;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(status, 0);
+  daemon->until(daemon->submit("echo"), "completed");
+}
+
 void only_a_dead_sockets_file_is_replaced(void**) {
   std::ofstream(daemon->socket()) << "mine";
   assert_false(daemon->start());
@@ -280,6 +301,8 @@ int main() {
       cmocka_unit_test_setup_teardown(the_command_line_explains_itself, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(the_config_is_checked_before_anything_is_touched, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(one_engine_a_state_directory, make_daemon, end_daemon),
+      cmocka_unit_test_setup_teardown(a_child_of_a_killed_engine_that_holds_its_socket_keeps_no_other_from_starting, make_daemon,
+                                      end_daemon),
       cmocka_unit_test_setup_teardown(only_a_dead_sockets_file_is_replaced, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(a_clean_stop_puts_running_jobs_back_without_charging_the_attempt, make_daemon, end_daemon),
       cmocka_unit_test_setup_teardown(asked_twice_it_stops_at_once, make_daemon, end_daemon),
