@@ -44,6 +44,18 @@ const Lookalike* lookalike_at(std::string_view text, size_t at) {
   return found == kLookalikes.end() ? nullptr : &*found;
 }
 
+// Where a text begins that is no JSON at all: each file of ours is one object, and ini, YAML, TOML, XML and what nginx reads begin
+// otherwise. kNone where it begins as JSON does, or with a slip that is told better by its own name.
+size_t foreign_start(std::string_view text) {
+  constexpr size_t kNone = std::string_view::npos;
+  size_t at = text.find_first_not_of(kBlanks);
+  while (at != kNone && text.substr(at, 2) == "//") at = text.find_first_not_of(kBlanks, text.find('\n', at));
+  if (at == kNone) return kNone;
+  if (text[at] != '[') return is_letter(text[at]) || std::string_view("\";<%-").find(text[at]) != kNone ? at : kNone;
+  const size_t name = text.find_first_not_of("[", at);
+  return name != kNone && is_letter(text[name]) ? at : kNone;
+}
+
 }  // namespace
 
 Position position_of(std::string_view text, size_t at) {
@@ -106,6 +118,10 @@ struct MendedJson::Scene {
 
 MendedJson::MendedJson(std::string text) : original_(std::move(text)), text_(original_) {
   if (!mend_bytes()) return;
+  if (const size_t at = foreign_start(text_); at != Scene::kNone) {
+    note(at, "JSON is wanted here, not ini, YAML or another language: the whole file stands between { and }, as in {\"key\": \"value\"}");
+    return;
+  }
   while (slips_.size() < kSlipsMax) {
     const auto fault = find_json_fault(text_, {.bytes_max = 4 << 20});
     whole_ = !fault;

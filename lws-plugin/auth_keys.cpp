@@ -7,6 +7,7 @@
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/pem.h>
+#include <unistd.h>
 
 #include <array>
 #include <new>
@@ -156,8 +157,18 @@ Result<void> read_jwks(const std::string& path, std::vector<Key>& keys) {
   return {};
 }
 
+// A secret in its path's place can begin with / as well, as base64 may; but then no such directory exists.
+bool may_be_a_secret(const std::string& path) {
+  const size_t second = path.find('/', 1);
+  return access(path.c_str(), F_OK) != 0 && (second == std::string::npos || access(path.substr(0, second).c_str(), F_OK) != 0);
+}
+
 Result<void> read_source(const KeySource& source, std::vector<Key>& keys) {
   if (source.jwks) return read_jwks(source.path, keys);
+  if (source.alg == Alg::hs256 && may_be_a_secret(source.path))
+    return Error{Errc::not_found,
+                 "what stands behind HS256: begins with / but holds no directory of this machine: the path of a secret's file is wanted",
+                 "key"};
   const auto guarded = check_guarded(source.path, source.alg == Alg::hs256 ? Guarded::from_reading : Guarded::from_writing);
   if (!guarded) return of_key(guarded.error());
   auto text = read_file(source.path, 64 << 10);
@@ -180,18 +191,23 @@ Result<KeySource> parse_key_source(std::string_view text) {
   std::string_view rest = text.substr(std::min(kind.size() + 1, text.size()));
   source.jwks = kind == "jwks";
   const auto alg = parse_alg(kind);
+  // What stands there may be the secret itself, so that no sentence repeats it.
   if (source.jwks ? false : !alg)
-    return Error{Errc::invalid,
-                 "key \"" + std::string(text) + "\": HS256:/path, RS256:/path.pem, ES256:/path.pem or jwks:/path.json is wanted", "key"};
+    return Error{Errc::invalid, "a key must be HS256:/path, RS256:/path.pem, ES256:/path.pem or jwks:/path.json", "key"};
   if (alg) {
     source.alg = *alg;
     if (const size_t hash = rest.rfind('#'); hash != std::string_view::npos && rest.find('/', hash) == std::string_view::npos) {
       source.kid = rest.substr(hash + 1);
       rest = rest.substr(0, hash);
-      if (source.kid.empty() || source.kid.size() > 128) return bad(std::string(text), "a kid has 1 to 128 bytes");
+      if (source.kid.empty() || source.kid.size() > 128)
+        return Error{Errc::invalid, "the #kid behind a key's path must have 1 to 128 bytes", "key"};
     }
   }
-  if (rest.empty()) return bad(std::string(text), "names no file");
+  if (!rest.starts_with('/'))
+    return Error{Errc::invalid,
+                 "behind " + std::string(kind) + ": must stand the path of a file, beginning with /" +
+                     (alg == Alg::hs256 ? ", and in that file the secret: never in this place, which others may read" : ""),
+                 "key"};
   source.path = rest;
   return source;
 }

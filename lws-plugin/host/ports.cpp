@@ -7,10 +7,12 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -126,6 +128,12 @@ bool holds(const std::string& process, const std::set<std::string>& inodes) {
   return found;
 }
 
+std::string name_of(const std::string& pid) {
+  std::string name;
+  std::ifstream("/proc/" + pid + "/comm") >> name;
+  return name + " (pid " + pid + ")";
+}
+
 std::string holder_of(int port) {
   const auto inodes = listeners_of(port);
   std::string holder;
@@ -133,8 +141,7 @@ std::string holder_of(int port) {
   while (const dirent* process = processes ? readdir(processes) : nullptr) {
     const std::string pid = process->d_name, path = "/proc/" + pid;
     if (pid.find_first_not_of("0123456789") != std::string::npos || !holds(path, inodes)) continue;
-    std::ifstream(path + "/comm") >> holder;
-    holder += " (pid " + pid + ")";
+    holder = name_of(pid);
     break;
   }
   if (processes) closedir(processes);
@@ -157,6 +164,25 @@ PortState look_at_port(const VhostConfig& vhost) {
     }
   }
   return {free, ""};
+}
+
+PortState look_at_unix_socket(const std::string& path) {
+  using enum PortState::Kind;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return {unknown, ""};
+  memcpy(address.sun_path, path.data(), path.size());
+  const bool abstract = path.starts_with('@');
+  if (abstract) address.sun_path[0] = '\0';
+  const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+  if (!fd) return {unknown, ""};
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0)
+    return {errno == EAGAIN ? taken : free, ""};  // its queue is full
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid <= 0) return {taken, ""};
+  return {taken, name_of(std::to_string(peer.pid))};
 }
 
 bool share_an_address(const VhostConfig& one, const VhostConfig& other) {

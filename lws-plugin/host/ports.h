@@ -1,4 +1,4 @@
-// Whether a port can be listened on, and who else does. Tries it for a moment; leaves nothing behind.
+// Whether a port or a Unix socket can be listened on, and who else does. Tries it for a moment; leaves nothing behind.
 #pragma once
 
 #include <string>
@@ -20,6 +20,9 @@ struct PortState {
 
 // Of a vhost that listens on TCP. Port 0 is free wherever its interface exists.
 [[nodiscard]] PortState look_at_port(const VhostConfig& vhost);
+
+// Of a vhost that listens on a Unix socket: whether somebody answers there. Connects for a moment.
+[[nodiscard]] PortState look_at_unix_socket(const std::string& path);
 
 // Whether both would listen at one address, as far as that is sure. Of vhosts whose "interface" reads differently.
 [[nodiscard]] bool share_an_address(const VhostConfig& one, const VhostConfig& other);

@@ -99,7 +99,20 @@ void check_socket_owner(const Vhost& vhost) {
   if (!getgrnam(group.c_str())) vhost.fail("unix-socket-perms", "names no group of this machine: " + group);
 }
 
-void check_unix_socket(const Vhost& vhost) {
+// What "is in use" says of itself. While the server runs, its configuration is checked too, and then it is no fault.
+void fail_taken(const Vhost& vhost, const char* key, const std::string& what, const PortState& state, bool starting) {
+  const bool own = !starting && (state.holder.empty() || state.holder.starts_with("jobcast-host ") || state.holder.starts_with("lwsws "));
+  const bool socket = vhost.config.unix_socket;
+  const std::string holder =
+      state.holder.empty() ? " (ss -" + std::string(socket ? "lxp" : "ltnp") + " tells by whom)" : " by " + state.holder;
+  vhost.fail(
+      key,
+      what + " is in use" + holder +
+          (own ? ", perhaps this very server" : std::string(": stop that program, or choose another ") + (socket ? "socket" : "port")),
+      own ? Severity::warning : Severity::fatal);
+}
+
+void check_unix_socket(const Vhost& vhost, bool starting) {
   const std::string& path = vhost.config.interface;
   if (path.empty()) return vhost.fail("interface", "is required with \"unix-socket\": the socket's path");
   if (path.size() >= sizeof(sockaddr_un::sun_path))
@@ -114,6 +127,8 @@ void check_unix_socket(const Vhost& vhost) {
   if (lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode))
     vhost.fail("interface",
                "is the path of something that is no socket, which would be lost: " + path + " (move it away, or name another)");
+  else if (const PortState state = look_at_unix_socket(path); state.kind == PortState::Kind::taken)
+    fail_taken(vhost, "interface", path, state, starting);  // which it would take over without a word
   check_socket_owner(vhost);
 }
 
@@ -168,15 +183,7 @@ void check_port(const Vhost& vhost, bool starting) {
                         "cannot be listened on by this user: ports below "
                         "1024 need root (with \"username\" in \"global\" the host gives it up), "
                         "CAP_NET_BIND_SERVICE, or the sysctl net.ipv4.ip_unprivileged_port_start");
-    case PortState::Kind::taken: {
-      // While the server runs, its configuration is checked too.
-      const bool own =
-          !starting && (state.holder.empty() || state.holder.starts_with("jobcast-host ") || state.holder.starts_with("lwsws "));
-      return vhost.fail("port",
-                        port + " is in use" + (state.holder.empty() ? " (ss -ltnp tells by whom)" : " by " + state.holder) +
-                            (own ? ", perhaps this very server" : ": stop that program, or choose another port"),
-                        own ? Severity::warning : Severity::fatal);
-    }
+    case PortState::Kind::taken: return fail_taken(vhost, "port", port, state, starting);
   }
 }
 
@@ -295,7 +302,7 @@ void check_vhost(const HostConfig& config, size_t index, const VhostPlace& place
   const Vhost vhost{config, config.vhosts[index], place};
   check_tls(vhost);
   if (vhost.config.unix_socket)
-    check_unix_socket(vhost);
+    check_unix_socket(vhost, starting);
   else if (place.json.get("port").exists())
     check_port(vhost, starting);
   for (size_t i = 0; i < vhost.config.mounts.size(); ++i) check_mount(vhost, i);

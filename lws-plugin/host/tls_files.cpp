@@ -61,11 +61,11 @@ std::optional<TlsFault> look_at_tls_files(const std::string& cert, const std::st
   }
   time_t at = unix_s;
   if (X509_cmp_time(X509_get0_notAfter(certificate.get()), &at) < 0)
-    return TlsFault{"host-ssl-cert", "has expired at " + date_of(X509_get0_notAfter(certificate.get())) + ": renew it", Severity::error};
+    return TlsFault{"host-ssl-cert", "has expired at " + date_of(X509_get0_notAfter(certificate.get())) + ": renew it", Severity::warning};
   if (X509_cmp_time(X509_get0_notBefore(certificate.get()), &at) > 0)
     return TlsFault{"host-ssl-cert",
                     "is valid only from " + date_of(X509_get0_notBefore(certificate.get())) + " on: is this machine's clock right?",
-                    Severity::error};
+                    Severity::warning};
   return std::nullopt;
 }
 

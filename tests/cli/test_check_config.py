@@ -76,6 +76,15 @@ class Engine(WithDirectory):
                 self.assertEqual(len(set(done.stderr.splitlines())), len(done.stderr.splitlines()), "a fault is told twice")
                 self.assertNotIn("\033", done.stderr, "colours where there is no terminal")
 
+    def test_a_file_in_another_language_is_told_that_json_is_wanted(self):
+        for text in ("[engine]\nslots = 16\n", "slots = 16\n", "slots: 16\nkinds:\n  k:\n", "---\nslots: 16\n", "- slots\n", "; few\n[engine]\n", "# few\nslots 16;\n",
+                     "engine {\n slots 16;\n}\n", "<slots>16</slots>\n", "%YAML 1.2\n---\n", '"slots": 16\n', "// few\nslots: 16\n", "[[kinds]]\nargv = []\n"):
+            with self.subTest(text):
+                done = self.check(self.write("engine.conf", text))
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stderr, r"^\S+ \S+engine\.conf:\d+:1: error: JSON is wanted here, not ini, YAML or another language: the whole file stands between \{ and \}")
+                self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
     def test_all_faults_are_told_at_once_and_to_programs_too(self):
         path = self.write("engine.conf", '{"slots": 1,\n"queues": {"q": {"concurrency": 0, "x": 1}},\n"kinds": {"k": {"argv": ["/no"], "queue": "r"}} }')
         told = json.loads(self.run_to_end(BIN / "jobcast", "check-config", path, "--json").stdout)
@@ -199,6 +208,47 @@ class Host(WithDirectory):
             self.assertEqual(host.stdout.readline(), "jobcast-host: listening on a Unix socket\n")
             client.connect(str(self.dir / "u.sock"))
             host.terminate()
+
+    def test_a_second_host_takes_over_the_socket_of_one_that_runs(self):
+        for path in (f"{self.dir}/u.sock", f"@jobcast-test-{os.getpid()}"):
+            config = self.write("host.conf", self.vhost('"port": "0", "unix-socket": "on", "interface": "PATH"'))
+            Path(config).write_text(Path(config).read_text().replace("PATH", path))
+            with subprocess.Popen([BIN / "jobcast-host", "-c", config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as host:
+                try:
+                    self.assertIn("listening", host.stdout.readline())
+                    second = self.run_to_end(BIN / "jobcast-host", "-c", config)
+                    self.assertEqual((second.returncode, second.stdout), (1, ""))
+                    self.assertIn(f"is in use by jobcast-host (pid {host.pid}): stop that program, or choose another socket", second.stderr)
+                    checked = self.check(config)
+                    self.assertEqual(checked.returncode, 0, checked.stderr)
+                    self.assertIn(f"is in use by jobcast-host (pid {host.pid}), perhaps this very server", checked.stderr)
+                finally:
+                    host.kill()
+            # What a killed host leaves behind is nobody's.
+            with subprocess.Popen([BIN / "jobcast-host", "-c", config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as host:
+                self.assertIn("listening", host.stdout.readline())
+                host.terminate()
+
+    def test_a_certificate_that_has_expired_is_told_as_what_the_host_starts_with(self):
+        subprocess.run(["openssl", "x509", "-in", self.dir / "tls.pem", "-days", "-1", "-signkey", self.dir / "tls.key", "-out", self.dir / "old.pem"],
+                       check=True, capture_output=True)
+        config = self.write("host.conf", self.vhost('"port": "0", "host-ssl-cert": "@/old.pem", "host-ssl-key": "@/tls.key"', top='"global": {"init-ssl": "yes"}, '))
+        checked = self.check(config)
+        self.assertEqual(checked.returncode, 0, checked.stderr)
+        self.assertRegex(checked.stderr, r"warning: vhosts\[0\]\.host-ssl-cert has expired at .*: renew it")
+        with subprocess.Popen([BIN / "jobcast-host", "-c", config], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as host:
+            self.assertIn("listening", host.stdout.readline())
+            host.terminate()
+            self.assertIn("warning: vhosts[0].host-ssl-cert has expired at", host.stderr.read())
+
+    def test_a_secret_in_the_place_of_its_file_is_printed(self):
+        places = [("HS256:", secret) for secret in ("s3cr3t" * 6, "s3cr3t/" * 6, "/s3cr3t" * 6, "/s3cr3t", "#s3cr3t", "s3cr3t#" + "k" * 200, "./s3cr3t")]
+        for kind, secret in places + [(kind, "s3cr3t" * 6) for kind in ("hs256:", "HS512:", "HS256=", "", "s3cr3t:")]:
+            with self.subTest(kind + secret):
+                config = self.write("host.conf", self.vhost('"port": "0"').replace("HS256:@/token.key", kind + secret))
+                for done in (self.check(config), self.run_to_end("timeout", "0.5", BIN / "jobcast-host", "-v", "-c", config)):
+                    self.assertNotIn("s3cr3t", done.stdout + done.stderr)
+                    self.assertRegex(done.stderr, "a key must be HS256:/path|the path of a (secret's )?file|the #kid behind")
 
     def test_a_host_that_calls_another_engine_is_told_beside_the_engine(self):
         host = self.write("host.conf", self.vhost('"port": "0"', options=', "engine": "@/b.sock"'))
