@@ -218,9 +218,17 @@ bool is_directory(const std::string& path, bool& exists) {
   return exists && S_ISDIR(info.st_mode);
 }
 
+// A warning, for the engine may run as another user than whoever checks.
+void check_writable(Fields& in, const char* key, const std::string& dir) {
+  if (access(dir.c_str(), W_OK | X_OK) != 0 && errno == EACCES)
+    in.fail(key, "needs " + dir + ", where this user may make nothing: start jobcastd as a user who may, or name another place",
+            Severity::warning);
+}
+
 void check_state_dir(Fields& in, const std::string& path) {
   bool exists = false;
-  if (!path.starts_with('/') || is_directory(path, exists)) return;
+  if (!path.starts_with('/')) return;
+  if (is_directory(path, exists)) return check_writable(in, "state_dir", path);
   if (exists) return in.fail("state_dir", "is no directory: " + path + " (remove it, or name another)", Severity::error);
   const std::string parent = parent_of(path);
   if (is_directory(parent, exists) && access(parent.c_str(), W_OK) != 0 && errno == EROFS)
@@ -228,6 +236,8 @@ void check_state_dir(Fields& in, const std::string& path) {
   else if (!exists || !is_directory(parent, exists))
     in.fail("state_dir", "cannot be made: " + parent + (exists ? " is no directory" : " does not exist (mkdir -p " + parent + ")"),
             Severity::error);
+  else
+    check_writable(in, "state_dir", parent);
 }
 
 void check_socket(Fields& in, const std::string& path) {
@@ -240,7 +250,7 @@ void check_socket(Fields& in, const std::string& path) {
   if (path.ends_with('/')) return in.fail("socket", "ends with /, as a directory's path does: give the socket a name", Severity::error);
   if (stat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode))
     in.fail("socket", "is the path of something that is no socket: " + path + " (remove it, or name another)", Severity::error);
-  if (is_directory(parent, exists)) return;
+  if (is_directory(parent, exists)) return check_writable(in, "socket", parent);
   const std::string problem = "lies in " + parent + (exists ? ", which is no directory" : ", which does not exist");
   if (!exists && parent.starts_with("/run/"))
     in.fail("socket", problem + ": the systemd unit makes it (RuntimeDirectory=); without systemd: mkdir " + parent, Severity::warning);

@@ -122,6 +122,10 @@ void check_unix_socket(const Vhost& vhost, bool starting) {
   const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
   if (!path.starts_with('@') && !is_directory(parent))
     vhost.fail("interface", "lies in " + parent + ", which does not exist (mkdir -p " + parent + ")");
+  else if (!path.starts_with('@') && access(parent.c_str(), W_OK | X_OK) != 0)  // the host may run as another user than whoever checks
+    vhost.fail("interface",
+               "lies in " + parent + ", where this user may make no socket: start jobcast-host as a user who may, or name another place",
+               starting ? Severity::fatal : Severity::warning);
   // libwebsockets removes what it finds there, whatever it is.
   struct stat info = {};
   if (lstat(path.c_str(), &info) == 0 && !S_ISSOCK(info.st_mode))

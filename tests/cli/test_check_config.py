@@ -11,6 +11,8 @@ from pathlib import Path
 
 BIN = Path(os.environ["JOBCAST_BIN"])
 KEY = "0123456789abcdef0123456789abcdef"
+# Root who may not write whatever it likes, as other users are.
+MODES_COUNT = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
 MOUNT = '{"mountpoint": "/jobcast", "origin": "callback://jobcast"}'
 
 
@@ -84,6 +86,15 @@ class Engine(WithDirectory):
                 self.assertEqual(done.returncode, 1)
                 self.assertRegex(done.stderr, r"^\S+ \S+engine\.conf:\d+:1: error: JSON is wanted here, not ini, YAML or another language: the whole file stands between \{ and \}")
                 self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_a_place_that_this_user_may_not_write_is_told_by_the_start_alone(self):
+        (self.dir / "closed" / "state").mkdir(parents=True)
+        for place in ("closed/state", "closed"):
+            (self.dir / place).chmod(0o555)
+        for text in ('{"state_dir": "@/closed/new"}', '{"state_dir": "@/closed/state"}', '{"socket": "@/closed/engine.sock"}'):
+            done = self.run_to_end(*MODES_COUNT, BIN / "jobcast", "check-config", self.write("engine.conf", text))
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertRegex(done.stderr, r"warning: (state_dir|socket) needs \S+/closed(/state)?, where this user may make nothing")
 
     def test_all_faults_are_told_at_once_and_to_programs_too(self):
         path = self.write("engine.conf", '{"slots": 1,\n"queues": {"q": {"concurrency": 0, "x": 1}},\n"kinds": {"k": {"argv": ["/no"], "queue": "r"}} }')
@@ -228,6 +239,14 @@ class Host(WithDirectory):
             with subprocess.Popen([BIN / "jobcast-host", "-c", config], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as host:
                 self.assertIn("listening", host.stdout.readline())
                 host.terminate()
+
+    def test_a_unix_socket_where_this_user_may_make_none_is_told_by_a_host_on_port_0(self):
+        (self.dir / "closed").mkdir(mode=0o555)
+        config = self.write("host.conf", self.vhost('"port": "0", "unix-socket": "on", "interface": "@/closed/u.sock"'))
+        for words, status in ((("jobcast", "check-config", config), 0), (("jobcast-host", "-c", config), 1)):
+            done = self.run_to_end(*MODES_COUNT, BIN / words[0], *words[1:])
+            self.assertEqual((done.returncode, "port 0" in done.stderr), (status, False), done.stderr)
+            self.assertIn("vhosts[0].interface lies in " + str(self.dir / "closed") + ", where this user may make no socket", done.stderr)
 
     def test_a_certificate_that_has_expired_is_told_as_what_the_host_starts_with(self):
         subprocess.run(["openssl", "x509", "-in", self.dir / "tls.pem", "-days", "-1", "-signkey", self.dir / "tls.key", "-out", self.dir / "old.pem"],
