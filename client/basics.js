@@ -55,6 +55,8 @@ export const withoutNetwork = () => globalThis.navigator?.onLine === false;
 export const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 /** No answer, or one that says "not now": the same request may succeed later. */
 export const passes = (error) => ['closed', 'unanswered', 'retry', 'full', 'rate_limited'].includes(error.code) || [408, 429, 502, 503, 504].includes(error.status);
+/** The token is at fault, another one may do better. Not `clock_not_set`: the same token may do later. */
+export const refusesToken = (error) => ['token_invalid', 'token_expired', 'token_not_yet_valid', 'token_revoked'].includes(error.code);
 /** Acts again, later and later, while nothing says whether it was carried out, for so long; where it was refused for want of room, for ten seconds. */
 export async function repeat(forMs, act) {
   const began = new Since();

@@ -60,7 +60,7 @@ export class Http {
     }
     const error = new JobcastError(problem.code ?? 'internal', problem.detail ?? problem.title ?? `HTTP ${response.status}`,
                            {field: problem.field ?? null, status: response.status, retryAfterMs: Number(response.headers.get('Retry-After')) * 1000 || 0});
-    if (response.status === 401 && token === this.token) this.#onRefused(error);
+    if (response.status === 401 && error.code !== 'clock_not_set' && token === this.token) this.#onRefused(error);
     throw error;
   }
 

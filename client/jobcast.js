@@ -8,7 +8,7 @@
 // Every job is kept at its highest `rev`, so a late poll never undoes what a push has shown. docs/protocol.md is the contract.
 // `live` is a promise: page, server and engine answered each other within the last five seconds. Whoever cannot say that says so.
 
-import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, passes, pause, randomKey, repeat, withoutNetwork} from './basics.js';
+import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, passes, pause, randomKey, refusesToken, repeat, withoutNetwork} from './basics.js';
 import {Connection} from './connection.js';
 import {Http} from './http.js';
 import {Reader} from './reader.js';
@@ -178,7 +178,7 @@ export class Jobcast extends EventTarget {
       await this.#catchUp();
     } catch (error) {
       if (!current()) return;
-      if (error instanceof JobcastError && ['token_invalid', 'token_expired', 'token_not_yet_valid'].includes(error.code)) this.#refused(error);
+      if (refusesToken(error)) this.#refused(error);
       else this.#lost(null);
     }
   }
@@ -190,9 +190,9 @@ export class Jobcast extends EventTarget {
       try {
         return await connection.request('authenticate', rev ? {token: this.#http.token, rev} : {token: this.#http.token}, {urgent: true});
       } catch (error) {
-        const expired = error.code === 'token_expired' && !renewed && this.#options.getToken;
-        renewed ||= expired;
-        if (expired) await this.#http.freshToken();
+        const refused = refusesToken(error) && !renewed && this.#options.getToken;
+        renewed ||= refused;
+        if (refused) await this.#http.freshToken();
         else if (error.code !== 'retry') throw error;
         else await pause(200 + Math.random() * 800);  // too many tokens are being verified: not all of us in the same moment
       }
@@ -268,6 +268,7 @@ export class Jobcast extends EventTarget {
 
   #refused({message}) {
     this.#drop();
+    if (this.#options.getToken) this.#http.token = null;  // whoever reconnects asks for another one
     clearTimeout(this.#timers.poll);
     this.#enter('unauthorized', message);
   }
@@ -277,7 +278,7 @@ export class Jobcast extends EventTarget {
       case 'connected': return this.#setEngineAway(data.stale);
       case 'engine': return data.stale ? this.#setEngineAway(true) : this.#engineBack();
       case 'auth_expiring': return this.#renew();
-      case 'auth_error': return this.#options.getToken ? this.#renew() : this.#refused(data);
+      case 'auth_error': return this.#lost({code: 4401, reason: data.message});  // it has left its rooms: what is shown ages from now on
       case 'unsubscribed':  // by the server: deleted, or not allowed any more
         this.#subscriptions.ids.delete(data.job_id);
         return this.#gone(data.job_id, new JobcastError('not_found', 'the job was deleted'));
@@ -296,8 +297,8 @@ export class Jobcast extends EventTarget {
       await this.#http.freshToken();
       await this.#authenticate(connection, true);
     } catch (error) {
-      // Where getToken() itself failed, the connection lives on until the server ends it.
-      if (this.#connection === connection && error instanceof JobcastError && !passes(error)) this.#refused(error);
+      // Whatever else it is, the connection lives on until the server ends it; then another token is asked for.
+      if (this.#connection === connection && error.code === 'user_mismatch') this.#restart();
     }
   }
 

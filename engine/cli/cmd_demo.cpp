@@ -216,9 +216,10 @@ class Demo {
         "\nFrom another terminal:\n\n  " + command + " submit plo-equity --watch --args '{\"hands\":[\"AsAhKsKh\",\"8c7d6c5d\"]}'" +
         common + "\n  " + command + " submit slow --watch --args '{\"seconds\":30}'" + common + "\n  " + command + " list" + common + "\n";
     return "\njobcast is running. Open this page, submit a job, watch it:\n\n  " + url +
-           "\n\nThen kill the engine, or the host, and watch the page catch up (each is started again):\n\n" + dare("the engine", engine_) +
-           dare("the host", host_) + from_here + "\nState: " + files_.dir + (temporary_ ? " (removed at the end)" : "") +
-           ". Ctrl-C ends everything.\n";
+           "\n\nThen kill the engine, or the host, and watch the page catch up (each is started again,\n"
+           "and so are the jobs; one that loses its engine three times is given up):\n\n" +
+           dare("the engine", engine_) + dare("the host", host_) + from_here + "\nState: " + files_.dir +
+           (temporary_ ? " (removed at the end)" : "") + ". Ctrl-C ends everything.\n";
   }
 
   // The line to type.
