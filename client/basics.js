@@ -55,6 +55,10 @@ export const withoutNetwork = () => globalThis.navigator?.onLine === false;
 export const randomKey = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 /** No answer, or one that says "not now": the same request may succeed later. */
 export const passes = (error) => ['closed', 'unanswered', 'retry', 'full', 'rate_limited'].includes(error.code) || [408, 429, 502, 503, 504].includes(error.status);
+/** Why there can be no such job, or null: the server is not asked for what is no id. */
+export const noJobId = (id) => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? null : new JobcastError('not_found', 'there is no such job: a job_id is a UUID'));
+/** Far below the message that a server ends its connection for (96 KiB, unless its operator says otherwise). */
+export const fitsMessage = (data) => JSON.stringify(data).length < 8192;
 /** The token is at fault, another one may do better. Not `clock_not_set`: the same token may do later. */
 export const refusesToken = (error) => ['token_invalid', 'token_expired', 'token_not_yet_valid', 'token_revoked'].includes(error.code);
 /** Acts again, later and later, while nothing says whether it was carried out, for so long; where it was refused for want of room, for ten seconds. */
@@ -62,7 +66,7 @@ export async function repeat(forMs, act) {
   const began = new Since();
   for (let tries = 0;; ++tries) {
     try {
-      return await act();
+      return await act(tries);
     } catch (error) {
       const leftMs = (error.code === 'full' ? Math.min(10000, forMs) : forMs) - began.ms;
       if (!passes(error) || leftMs <= 0) throw error;

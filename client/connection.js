@@ -90,12 +90,23 @@ export class Connection {
       this.#pinged = null;
     }
     const request = this.#waiting.get(message.id);
+    if (!request && message.event === 'error' && message.data.request === null) return this.#unread(message.data);
     if (!request) return this.#options.onEvent(message);
     this.#waiting.delete(message.id);
     clearTimeout(request.timer);
     const {event, data} = message;
     if (event === 'error' || event === 'auth_error') request.reject(new JobcastError(data.code, data.message, {field: data.field}));
     else request.resolve(message);
+    this.#flush();
+  }
+
+  // One of the requests could not be read, and so its id neither (too deep, a NUL in it): each may be it.
+  #unread({code, message}) {
+    for (const {reject, timer} of this.#waiting.values()) {
+      clearTimeout(timer);
+      reject(new JobcastError(code === 'invalid' ? 'retry' : code, message));
+    }
+    this.#waiting.clear();
     this.#flush();
   }
 

@@ -8,7 +8,7 @@
 // Every job is kept at its highest `rev`, so a late poll never undoes what a push has shown. docs/protocol.md is the contract.
 // `live` is a promise: page, server and engine answered each other within the last five seconds. Whoever cannot say that says so.
 
-import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, isTerminal, passes, pause, randomKey, refusesToken, repeat, withoutNetwork} from './basics.js';
+import {DEFAULTS, JobcastError, RANK, Since, callEach, compareJobs, fitsMessage, isTerminal, noJobId, passes, pause, randomKey, refusesToken, repeat, withoutNetwork} from './basics.js';
 import {Connection} from './connection.js';
 import {Http} from './http.js';
 import {Reader} from './reader.js';
@@ -110,17 +110,17 @@ export class Jobcast extends EventTarget {
   /** Calls back with every newer snapshot of the job, the present one included; with (null, error) where there is no such job, or no longer.
       Returns the function that ends it. */
   watch(jobId, callback) {
-    let callbacks = this.#watchers.get(jobId);
-    if (!callbacks) this.#watchers.set(jobId, (callbacks = new Set()));
-    callbacks.add(callback);
-    const [known, absent] = [this.#jobs.get(jobId), this.#absent.get(jobId)];
+    const id = String(jobId).toLowerCase();
+    const callbacks = this.#watchers.get(id) ?? new Set();
+    this.#watchers.set(id, callbacks.add(callback));
+    const [known, absent] = [this.#jobs.get(id), this.#absent.get(id) ?? noJobId(id)];
     if (known || absent) queueMicrotask(() => callbacks.has(callback) && callEach([callback], known ?? null, absent));
     this.#resubscribe();
     return () => {
       callbacks.delete(callback);
-      if (callbacks.size === 0 && this.#watchers.get(jobId) === callbacks) {
-        this.#watchers.delete(jobId);
-        this.#absent.delete(jobId);
+      if (callbacks.size === 0 && this.#watchers.get(id) === callbacks) {
+        this.#watchers.delete(id);
+        this.#absent.delete(id);
       }
       this.#resubscribe();
     };
@@ -369,7 +369,7 @@ export class Jobcast extends EventTarget {
   // ---- subscriptions
 
   #anyActive() { return [...this.#jobs.values()].some((job) => !isTerminal(job)); }
-  #active(id) { return !this.#jobs.has(id) || !isTerminal(this.#jobs.get(id)); }
+  #active(id) { return this.#jobs.has(id) ? !isTerminal(this.#jobs.get(id)) : !noJobId(id); }
 
   // Running ones first, then in the order in which the others will run.
   #wanted() {
@@ -467,10 +467,10 @@ export class Jobcast extends EventTarget {
     await this.#getEach(lost.map((job) => job.job_id));
   }
 
-  // By the socket where there is one, else by HTTP; both are safe to repeat.
+  // By the socket where there is one; by HTTP what is too large for it, and each repetition: HTTP says what is wrong with what cannot be read.
   async #ask(event, data, http) {
-    const job = await repeat(this.#options.submitMs, async () =>
-      this.#phase === 'open' ? (await this.#connection.request(event, data, {urgent: true})).data.job : http());
+    const job = await repeat(this.#options.submitMs, async (tries) =>
+      this.#phase === 'open' && tries === 0 && fitsMessage(data) ? (await this.#connection.request(event, data, {urgent: true})).data.job : http());
     this.#engineHeard.mark();
     return this.#accept(job);
   }

@@ -36,7 +36,7 @@ export class Subscriptions {
     } catch (error) {
       if (this.#connection !== connection) return;
       this.ids.delete(id);
-      if (error.code === 'not_found') this.#client.onAbsent(id, error);
+      if (['not_found', 'invalid'].includes(error.code)) this.#client.onAbsent(id, error);
       else if (error.code === 'full') this.#most = Math.max(1, this.ids.size);
       else setTimeout(this.#client.onAgain, 1000);
     }

@@ -193,6 +193,53 @@ for (const [how, prepare] of [['over the socket', () => {}], ['while it polls', 
     await page.close();
   });
 
+test('what is no job id is told at once, and costs the others nothing', async () => {
+  const job = await demo.submit({kind: 'clock', args: {ms: 60000}});
+  const page = await open();
+  await badge(page, 'live');
+  const told = await page.evaluate(async (id) => {
+    const {client} = document.querySelector('job-status-panel');
+    const [told, states] = [[], []];
+    client.addEventListener('status', ({detail}) => states.push(detail.status));
+    for (const wrong of ['', 'nonsense', '../x', null, 42, 'x'.repeat(300000)]) client.watch(wrong, (job, error) => told.push(error.code));
+    const loud = await new Promise((resolve) => client.watch(id.toUpperCase(), resolve));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    return {told, states, loud: loud.job_id};
+  }, job.job_id);
+  assert.deepEqual(told, {told: Array(6).fill('not_found'), states: [], loud: job.job_id});
+  await page.close();
+});
+
+test('a submit that is too large is refused in words, and costs no connection', async () => {
+  const page = await open();
+  await badge(page, 'live');
+  const [error, states] = await page.evaluate(async () => {
+    const {client} = document.querySelector('job-status-panel');
+    const states = [];
+    client.addEventListener('status', ({detail}) => states.push(detail.status));
+    return [await client.submit({kind: 'fails', meta: {title: 'x'.repeat(200000)}}).then(() => null, ({code, status, message}) => ({code, status, message})), states];
+  });
+  assert.deepEqual([error.code, error.status, states], ['invalid', 413, []]);
+  assert.match(error.message, /bytes/);
+  await page.close();
+});
+
+test('a submit that the server cannot read is refused in words and at once', async () => {
+  const page = await open();
+  await badge(page, 'live');
+  const told = await page.evaluate(async () => {
+    const {client} = document.querySelector('job-status-panel');
+    const began = performance.now();
+    const deep = JSON.parse('['.repeat(200) + ']'.repeat(200));
+    const refused = (args) => client.submit({kind: 'fails', args}).then(() => 'made', ({code, message}) => `${code}: ${message}`);
+    const told = await Promise.all([refused({text: '\0'}), refused({text: '\ud800'}), refused({deep}), client.submit({kind: 'fails', meta: {title: 'beside them'}}).then((job) => job.kind)]);
+    return {told, ms: performance.now() - began};
+  });
+  for (const [i, word] of [/u0000/, /not JSON/, /nests deeper/, /^fails$/].entries()) assert.match(told.told[i], word);
+  assert.ok(told.ms < 8000, `${told.ms} ms`);
+  await page.close();
+});
+
 test('jobs are submitted from a page on plain HTTP that is not localhost', async () => {
   const page = await open(address(demo, `http://jobs.example:${demo.port}`));
   await badge(page, 'live');
