@@ -34,7 +34,7 @@ struct Counters : Metrics {
   Counter http_client_errors{*this, "jobcast_http_client_errors", "Answers with a status of 4xx."};
   Counter http_server_errors{*this, "jobcast_http_server_errors", "Answers with a status of 5xx."};
   Counter http_malformed{*this, "jobcast_http_malformed",
-                         "Requests refused for a target, a version or a length that lws would read differently."};
+                         "Requests refused for a target, a version or a header that HTTP does not know or lws would read differently."};
   Counter bodies_late{*this, "jobcast_http_bodies_late", "Request bodies that did not come in time."};
   Counter polls_held{*this, "jobcast_http_polls", "Long polls that were held."};
   Counter holders_gone{*this, "jobcast_http_holders_gone", "Streams and long polls whose client left."};

@@ -1,6 +1,6 @@
 """HTTP as nobody should speak it: framing, lengths, pipelining, dripping, origins, tickets."""
 import json, re, socket, time, unittest
-from support import KEEPS_PIPELINED, LWSWS, Host, Ws, in_order, read_all, until
+from support import KEEPS_PIPELINED, LWS_VERSION, LWSWS, Host, Ws, in_order, read_all, until
 
 
 def responses(data):
@@ -43,6 +43,26 @@ class Http(unittest.TestCase):
         get = self.head("GET", "/jobcast/v1/jobs", "Transfer-Encoding: chunked")
         self.assertEqual(self.one(get)[0], 411)
         self.assertTrue(in_order([status for status, _, _ in responses(self.host.raw(get + b"0\r\n\r\n", 5))], [411]))
+
+    def test_a_request_names_one_host(self):
+        for head, status in ((["GET / HTTP/1.1"], 400), (["GET / HTTP/1.0"], 200), (["GET / HTTP/1.1", "Host:"], 400), (["GET / HTTP/1.1", "Host: h"], 200),
+                             (["GET / HTTP/1.1", "Host: h:81 "], 200), (["GET / HTTP/1.1", "Host: [::1]:81"], 200), (["GET / HTTP/1.1", "Host: a_b"], 200),
+                             (["GET / HTTP/1.1", "Host: h, g"], 400), (["GET / HTTP/1.1", "Host: h/x"], 400), (["GET / HTTP/1.1", "Host: u@h"], 400),
+                             (["GET / HTTP/1.1", "Host: h\0g"], 400), (["GET / HTTP/1.1", "Host : h"], 400), (["GET / HTTP/1.0", "Host: h", "Host: g"], 400)):
+            with self.subTest(head):
+                self.assertEqual(self.one("\r\n".join([*head, "Connection: close", "", ""]).encode())[0], status)
+
+    def test_a_refused_request_is_counted_and_what_follows_it_is_not_read(self):
+        before = self.host.metric("jobcast_http_malformed_total")
+        live = b"GET /jobcast/health/live HTTP/1.1\r\nHost: h\r\n\r\n"
+        answers = responses(self.host.raw(self.head("POST", "/jobcast/v1/jobs", "Transfer-Encoding : chunked") + b"0\r\n\r\n" + live))
+        self.assertEqual([status for status, _, _ in answers], [400])
+        self.assertEqual(self.host.metric("jobcast_http_malformed_total"), before + 1)
+
+    def test_a_name_that_is_no_token_is_refused_where_lws_lists_names(self):
+        for name in ("X Y", "X\x01Y", "X(Y)", " Xy", "\tXy", "Xy ", "Xy\t"):
+            with self.subTest(name):
+                self.assertEqual(self.one(self.head("GET", "/", name + ": a", "Connection: close"))[0], 400 if LWS_VERSION >= (4, 3, 0) else 200)
 
     def test_body_over_the_limit_is_refused_with_413_while_it_comes(self):
         self.assertEqual(self.one(self.head("POST", "/jobcast/v1/jobs", "Content-Length: 400000") + b"x" * 400000)[0], 413)

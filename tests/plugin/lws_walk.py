@@ -27,7 +27,8 @@ class Walk(unittest.TestCase):
                 count += 1
                 with self.subTest(lines=lines), host.connect(5) as connection:
                     cpu = host.cpu_seconds()
-                    connection.sendall("\r\n".join([*lines, "", ""]).encode())
+                    text = "\r\n".join([*lines, "", ""])
+                    connection.sendall(re.sub(r"\\(?:t|x(..))", lambda at: chr(int(at[1] or "9", 16)), text).encode())
                     data = connection.recv(65536)
                     self.assertEqual(data[9:12].decode() or "closed", answer)
                     if then == "closes" and answer != "200":

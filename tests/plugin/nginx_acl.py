@@ -7,9 +7,10 @@ NGINX = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
 
 
 class Nginx:
-    """nginx before a host, as conf/nginx/jobcast.conf has it but for names, TLS and ports; `open` allows this machine what it denies others."""
+    """nginx before a host, as conf/nginx/jobcast.conf has it but for names, TLS and ports; `open` allows this machine what it denies others,
+    `more` stands in the server block as well."""
 
-    def __init__(self, host, open=False):
+    def __init__(self, host, open=False, more=""):
         self.dir = tempfile.mkdtemp(prefix="jobcast-nginx-")
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -19,6 +20,7 @@ class Nginx:
         text = text.replace("127.0.0.1:7681", f"127.0.0.1:{host.port}")
         text = re.sub(r"listen 443 ssl http2;", f"listen 127.0.0.1:{self.port};", text)
         text = re.sub(r"^ *(listen \[::\]|ssl_certificate|server_name).*\n", "", text, flags=re.M)
+        text = text.replace("  proxy_http_version", f"  {more}\n  proxy_http_version", 1)
         if not open:
             text = re.sub(r"^ *allow .*\n", "", text, flags=re.M)
         temp = "".join(f"{name}_temp_path {self.dir}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -89,6 +91,13 @@ class Acl(unittest.TestCase):
         with Nginx(self.host) as nginx:
             self.assertTrue(nginx.ask(b"/jobcast/metrics").startswith(b"HTTP/1.1 403"))
             passed = [target for target in targets if b"jobcast_http_requests" in nginx.ask(target)]
+        self.assertEqual(passed, [])
+
+    def test_no_way_passes_where_the_server_keeps_double_slashes(self):
+        dice = random.Random(21)
+        slashed = [target.replace(b"/", b"//", dice.randint(1, 2)) for target in WRITTEN]
+        with Nginx(self.host, more="merge_slashes off;") as nginx:
+            passed = [target for target in WRITTEN + slashed if b"jobcast_http_requests" in nginx.ask(target)]
         self.assertEqual(passed, [])
 
     def test_what_is_not_denied_passes(self):
