@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The house's own rules: who may include whom, and that documents agree with the code. Standard library only."""
 
+import ast
 import os
 import re
 import shutil
 import subprocess
 import unittest
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(os.environ.get("JOBCAST_HOUSE", Path(__file__).resolve().parents[2]))
@@ -62,12 +64,20 @@ def every_source():
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".mjs", ".js", ".py") and "node_modules" not in path.parts:
                 yield path
+    yield from scripts()
+
+
+def scripts():
+    """Programs without a suffix, such as ./dev."""
+    for path in [*ROOT.glob("*"), *(path for room in (*ROOMS, "tests", "client", "conf") for path in (ROOT / room).rglob("*"))]:
+        if path.suffix in ("", ".sh") and path.is_file() and "node_modules" not in path.parts and path.read_bytes().startswith(b"#!"):
+            yield path
 
 
 def code_of(path):
-    """Without comments and the contents of strings."""
-    code = re.sub(r"/\*.*?\*/|//[^\n]*", "", path.read_text(encoding="utf-8"), flags=re.S)
-    return re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', code)
+    """Without comments and the contents of strings. At once, for a string may hold what begins a comment, and a comment a quote."""
+    tokens = r"""/\*.*?\*/|//[^\n]*|'(?:\\.|[^'\\\n])'|("(?:[^"\\\n]|\\.)*")"""
+    return re.sub(tokens, lambda token: '""' if token.group(1) else "", path.read_text(encoding="utf-8"), flags=re.S)
 
 
 def declared_in(code):
@@ -171,16 +181,24 @@ class Shape(unittest.TestCase):
             self.assertLessEqual(lines, LONG.get(here, LINES_MAX), f"{here} has {lines} lines: it wants to be two")
 
     def test_no_function_is_a_giant(self):
-        # As clang-format has it: what opens with a brace at the end of a line without indent ends with one at the start of a line.
+        # As clang-format has it: what opens with a brace at the end of a line ends with one that is indented alike. In a class that is a method.
         for path in sources(*ROOMS, "tests"):
-            start, head = None, ""
+            begun = {}
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                if re.match(r"\S.*\{$", line) and not re.match(r"(namespace|extern|struct|class|enum|union|constexpr|static const|const .*= \{)", line):
-                    start, head = number, line
-                elif line.startswith("}") and start is not None:
+                indent = re.match(r" *", line).group(0)
+                if re.match(r" *[^\s#}/].*\{$", line) and 'R"' not in line and not re.match(r" *(namespace|extern|struct|class|enum|union|constexpr|static const|const .*= \{|public|private)", line):
+                    begun.setdefault(indent, (number, line))
+                elif line.startswith(indent + "}") and indent in begun:
+                    start, head = begun.pop(indent)
                     lines = number - start + 1
                     self.assertLessEqual(lines, FUNCTION_LINES_MAX, f"{path.relative_to(ROOT)}:{start} has {lines} lines: {head}")
-                    start = None
+
+    def test_no_python_function_is_a_giant(self):
+        for path in (ROOT / "tests").rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if "node_modules" not in path.parts else ():
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    lines = node.end_lineno - node.lineno + 1
+                    self.assertLessEqual(lines, FUNCTION_LINES_MAX, f"{path.relative_to(ROOT)}:{node.lineno} has {lines} lines: {node.name}")
 
     def test_every_file_says_what_it_is(self):
         for path in every_source():
@@ -201,6 +219,21 @@ class Shape(unittest.TestCase):
                 own = words.get(source, []).count(name)  # a constant has no definition there, a function has
                 self.assertGreater(own, 0 if constant else 1, f"{header.relative_to(ROOT)} declares {name}, which nothing but tests uses")
         self.assertGreater(declarations, 500)
+
+    def test_every_member_and_value_of_a_header_is_used(self):
+        # What the whole house writes a single time. (Of two that have one name, one may be dead unseen.)
+        code = {path: code_of(path) for path in sources(*ROOMS, "tests")}
+        count = Counter(word for text_of in code.values() for word in re.findall(r"\w+", text_of))
+        found = 0
+        for path in sources("base", "ipc", "engine", "lws-plugin"):
+            names = {name for values in re.findall(r"\benum(?: class)? ?\w*(?: : \w+)? ?\{(.*?)\}", code[path], re.S) for name in re.findall(r"(?:^|,)\s*(\w+)", values)}
+            for line in code[path].splitlines() if path.suffix == ".h" else ():
+                member = re.match(r"\s+(?!return|using|delete|case|goto|throw|static_assert|const )(?:[\w:]+(?:<.*>)?[ *&]+)+(\w[^()]*);$", line)
+                names |= set(re.findall(r"(?:^|, )[*&]?(\w+)(?=\[| =|,|\{|$)", member.group(1))) if member else set()
+            found += len(names)
+            for name in names:
+                self.assertGreater(count[name], 1, f"{path.relative_to(ROOT)} declares {name}, which nobody reads or writes")
+        self.assertGreater(found, 800)
 
     def test_the_code_is_formatted(self):
         # One version, whatever this Debian calls its own: they differ in what they make of the same code. 12 and 13 both have it.
@@ -370,6 +403,21 @@ class Documents(unittest.TestCase):
         client = set(re.findall(r'^\s*\{"(\w+)",', text("lws-plugin/messages.cpp"), re.M))
         self.assertTrue(client)
         self.assertFalse(client - documented, "client events that docs/protocol.md does not name")
+        requests = set(re.findall(r"^#### `(\w+)`", text("docs/protocol.md"), re.M))
+        self.assertEqual(client, requests)
+        table = re.search(r"(?ms)^### Events\n(.*?)^### ", text("docs/protocol.md")).group(1)
+        said = {name for path in sources("lws-plugin") for line in path.read_text(encoding="utf-8").splitlines()
+                if re.search(r"\b(answer|append_event)\(", line) for name in re.findall(r'"(\w+)"', re.sub(r'R"\(.*?\)"', "", line))}
+        self.assertEqual(said, set(re.findall(r"^\| `(\w+)` \|", table, re.M)))
+
+    def test_options_of_the_daemons_agree(self):
+        for program, source in (("jobcastd", "engine/options.cpp"), ("jobcast-host", "lws-plugin/host/main.cpp")):
+            code = text(source)
+            taken = set(re.findall(r'\{"([\w-]+)", (?:no|required)_argument', code))
+            helped = set(re.findall(r"(?m)^  (?:    |-\w, )?--([\w-]+)", code))
+            page = set(re.findall(r"(?<![\w-])--([\w-]+)", text(f"man/{program}.8").replace("\\", "")))
+            self.assertEqual(helped, taken, f"--help of {program}")
+            self.assertEqual(page, taken, f"man/{program}.8")
 
 
 if __name__ == "__main__":
