@@ -422,9 +422,9 @@ export class Jobcast extends EventTarget {
 
   async #pollUnconnected() {
     this.#setEngineAway(await this.#askEngine());
-    const back = this.#phase === 'offline' && !withoutNetwork();
+    const back = (this.#phase === 'offline' || (this.#failures === this.#options.attempts && !this.#timers.attempt)) && !withoutNetwork();
     this.#enter('polling');
-    if (back) {  // then a connection may be had too
+    if (back) {  // the last attempts had no answer at all: now a connection may be had too
       clearTimeout(this.#timers.reconnect);
       this.#timers.reconnect = setTimeout(() => this.#open(), Math.random() * this.#options.backoffMs);
     }

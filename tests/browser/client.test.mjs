@@ -65,6 +65,23 @@ test('a host that is stopped is not Live for longer than five seconds', async ()
   await page.close();
 });
 
+test('a server that comes back just when the page begins to poll is Live again within seconds, not half a minute later', async () => {
+  const page = await open();
+  await inPage(page, `
+    window.own = new Jobcast({url: '/jobcast', token, attempts: 2, openMs: 700, backoffMs: 100});
+    own.watchList();
+    own.connect();
+    await until(() => own.status === 'live');`);
+  const [host] = await demo.pidsOf('jobcast-host');
+  process.kill(host, 'SIGSTOP');
+  try {
+    await until('the client polls', () => page.evaluate(() => own.status === 'polling'));
+  } finally {
+    process.kill(host, 'SIGCONT');
+  }
+  await until('the client is Live again', () => page.evaluate(() => own.status === 'live'), 8000);
+});
+
 test('an engine that is stopped is not Live for longer than five seconds', async () => {
   const job = await demo.submit({kind: 'clock', args: {ms: 60000}});
   const page = await open();
