@@ -10,7 +10,7 @@ export const DEFAULTS = {
   retryMs: 30000,             // while polling, a new attempt about so often
   pollMs: 5000,               // conditional GETs: of everything while polling, of what is not pushed while live
   requestMs: 10000,           // an unanswered request fails after it
-  submitMs: 30000,            // an unanswered submit is repeated, with the same key, for so long
+  submitMs: 60000,            // an unanswered submit is repeated, with the same key, for so long
   openMs: 5000,               // a connection that is not signed in by then is given up
   pingMs: 1500,               // so often the server is asked whether it is there
   pongMs: 2000,               // and is lost if it says nothing for so long
@@ -69,6 +69,7 @@ export async function repeat(forMs, act) {
       return await act(tries);
     } catch (error) {
       const leftMs = (error.code === 'full' ? Math.min(10000, forMs) : forMs) - began.ms;
+      if (['closed', 'unanswered'].includes(error.code) && leftMs <= 0) error.message += '; it may have been carried out all the same';
       if (!passes(error) || leftMs <= 0) throw error;
       await pause(Math.min(leftMs, Math.max(error.retryAfterMs, Math.min(3000, 250 * 2 ** tries)) * (1 + Math.random() / 2)));
     }

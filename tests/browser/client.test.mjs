@@ -177,6 +177,18 @@ test('a submit whose answer is lost is repeated with the same key and makes one 
   await page.close();
 });
 
+test('a submit that is given up without an answer says that it may have been carried out', async () => {
+  const page = await open('about:blank', withoutSockets);
+  await page.route('**/v1/jobs', async (route) => {
+    if (route.request().method() === 'POST') await route.fetch();  // the engine has the job
+    await route.abort('connectionreset');
+  });
+  await page.goto(`${demo.url.split('#')[0]}page.css`);
+  const said = await inPage(page, `return new Jobcast({url: '/jobcast', token, submitMs: 300}).submit({kind: 'fails'}).catch((error) => error.message);`);
+  assert.match(said, /no answer.* it may have been carried out/);
+  await page.close();
+});
+
 test('a submit that the host did not live to answer is answered by the next one, and makes one job', async () => {
   const page = await open();
   await badge(page, 'live');
