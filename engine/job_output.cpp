@@ -28,17 +28,21 @@ constexpr int kChunksAtEnd = 1024;  // a pipe holds at most 1 MiB (fs.pipe-max-s
 
 void CappedLog::open(const std::string& path, int64_t bytes_max, int64_t bytes_per_second_max, int64_t now_mono_ns) {
   remove_own_file(path + kDroppedSuffix);
-  auto made = replace_own_file(path, O_WRONLY | O_APPEND, 0640);
-  if (made)
-    file_ = std::move(*made);
-  else
-    log::warning("job_log_failed", {{"error", made.error().detail}});
   path_ = path;
-  held_max_ = file_ ? static_cast<size_t>(std::min(bytes_max / 2, kHeldBytesMax)) : 0;
+  if (auto made = make(now_mono_ns); !made) log::warning("job_log_failed", {{"error", made.error().detail}});
+  held_max_ = static_cast<size_t>(std::min(bytes_max / 2, kHeldBytesMax));
   room_ = bytes_max - static_cast<int64_t>(held_max_);
   per_second_ = allowance_ = bytes_per_second_max;
   refilled_ns_ = now_mono_ns;
   noted_ns_ = now_mono_ns - kNoteEveryNs;
+}
+
+Result<void> CappedLog::make(int64_t now_mono_ns) {
+  made_ns_ = now_mono_ns;
+  auto made = replace_own_file(path_, O_WRONLY | O_APPEND, 0640);
+  if (!made) return made.error();
+  file_ = std::move(*made);
+  return {};
 }
 
 void CappedLog::write(std::string_view bytes, int64_t now_mono_ns) {
@@ -46,13 +50,12 @@ void CappedLog::write(std::string_view bytes, int64_t now_mono_ns) {
   const int64_t passed_us = std::min<int64_t>((now_mono_ns - refilled_ns_) / 1000, 1'000'000);
   allowance_ = std::min(per_second_, allowance_ + per_second_ * passed_us / 1'000'000);
   refilled_ns_ = now_mono_ns;
-  if (!file_) return hold(bytes);
+  if (!file_ && (now_mono_ns - made_ns_ < kNoteEveryNs || !make(now_mono_ns))) return hold(bytes);
 
   if (!full_ && (gap_ > 0 || !held_.empty()) && allowance_ > 0 && room_ >= static_cast<int64_t>(held_.size())) release();
   if (!full_ && gap_ == 0 && held_.empty()) {
     const auto kept = static_cast<size_t>(std::clamp<int64_t>(std::min(allowance_, room_), 0, static_cast<int64_t>(bytes.size())));
-    put(bytes.substr(0, kept));
-    bytes.remove_prefix(kept);
+    bytes.remove_prefix(put(bytes.substr(0, kept)));
   }
   if (bytes.empty()) return;
   hold(bytes);
@@ -76,15 +79,22 @@ void CappedLog::hold(std::string_view bytes) {
 }
 
 void CappedLog::release() {
-  if (gap_ > 0) put("\n[jobcast: " + std::to_string(std::exchange(gap_, 0)) + " bytes dropped]\n");
-  put(std::exchange(held_, {}));
+  if (gap_ > 0) {
+    const std::string line = "\n[jobcast: " + std::to_string(gap_) + " bytes dropped]\n";
+    if (put(line) < line.size()) return;  // it comes again, whole
+    gap_ = 0;
+  }
+  held_.erase(0, put(held_));
 }
 
 void CappedLog::close() {
-  if (!file_) return;
-  release();
+  if (path_.empty()) return;
+  if (!file_) (void)make(made_ns_);
+  if (file_) release();
+  dropped_ += std::exchange(held_, {}).size();
   if (dropped_ > 0) note_dropped();
   file_.reset();
+  path_.clear();
 }
 
 void CappedLog::note_dropped() const {
@@ -107,18 +117,24 @@ void CappedLog::remove(const std::string& path) {
   remove_own_file(path + kDroppedSuffix);
 }
 
-void CappedLog::put(std::string_view bytes) {
-  room_ -= static_cast<int64_t>(bytes.size());
-  allowance_ -= static_cast<int64_t>(bytes.size());
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
+void CappedLog::mark_lost(const std::string& path) {
+  constexpr std::string_view kLine = "\n[jobcast: the engine went down here: what followed is lost]\n";
+  const auto file = open_own_file(path, O_WRONLY | O_APPEND);
+  if (file) (void)!::write(file->get(), kLine.data(), kLine.size());
+}
+
+// What the disk does not take, because it is full for example, is no reason to end the job: it is held back and tried again.
+size_t CappedLog::put(std::string_view bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t written = ::write(file_.get(), bytes.data() + done, bytes.size() - done);
     if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) {  // a full disk: no reason to end the job
-      dropped_ += bytes.size();
-      return;
-    }
-    bytes.remove_prefix(static_cast<size_t>(written));
+    if (written <= 0) break;
+    done += static_cast<size_t>(written);
   }
+  room_ -= static_cast<int64_t>(done);
+  allowance_ -= static_cast<int64_t>(done);
+  return done;
 }
 
 bool OutputPipe::make(Fd& child_end) {

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "base/handle.h"
+#include "base/result.h"
 #include "engine/loop.h"
 
 namespace jobcast::engine {
@@ -18,7 +19,8 @@ namespace jobcast::engine {
 class CappedLog {
  public:
   ~CappedLog() { close(); }
-  // Empties or creates the file. Without one (a full disk, say) everything counts as dropped.
+  // Empties or creates the file. Where that fails, or a write (a full disk, say), it is tried again while the attempt runs and at its end:
+  // what could not be held back until then is told as dropped.
   void open(const std::string& path, int64_t bytes_max, int64_t bytes_per_second_max, int64_t now_mono_ns);
   void write(std::string_view bytes, int64_t now_mono_ns);
   void close();  // the attempt has ended: the tail is written
@@ -26,10 +28,12 @@ class CappedLog {
 
   // Of a log that an earlier attempt or engine wrote; 0 where nothing is known.
   [[nodiscard]] static uint64_t dropped_of(const std::string& path);
-  static void remove(const std::string& path);  // with the count beside it
+  static void remove(const std::string& path);     // with the count beside it
+  static void mark_lost(const std::string& path);  // says at its end that the engine went down while it was written
 
  private:
-  void put(std::string_view bytes);
+  Result<void> make(int64_t now_mono_ns);
+  size_t put(std::string_view bytes);  // how many of them the disk took
   void hold(std::string_view bytes);
   void release();  // writes what is held back, and a line about what was lost before it
   void note_dropped() const;
@@ -37,7 +41,7 @@ class CappedLog {
   std::string path_;
   int64_t room_ = 0;                        // bytes that the head may still grow by
   int64_t per_second_ = 0, allowance_ = 0;  // token bucket with one second's worth; below 0 after a release
-  int64_t refilled_ns_ = 0, noted_ns_ = 0;
+  int64_t refilled_ns_ = 0, noted_ns_ = 0, made_ns_ = 0;
   size_t held_max_ = 0;
   std::string held_;                // the newest of what was not written
   uint64_t dropped_ = 0, gap_ = 0;  // gap_: lost between the file's end and held_

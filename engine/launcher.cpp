@@ -30,7 +30,10 @@ struct Launcher::Impl {
                [this](pid_t main) { strays.ended(main); }},
         loop(loop_),
         strays(loop_, [this](pid_t main, bool overdue) { return on_clear(main, overdue); }),
-        orphans(loop_, [&observer](const Attempt& attempt) { observer.on_orphan_gone(attempt); }) {
+        orphans(loop_, [this](const Attempt& attempt) {
+          CappedLog::mark_lost(log_path(attempt.job));
+          around.observer.on_orphan_gone(attempt);
+        }) {
     ::mkdir(around.logs_dir.c_str(), 0750);
     Cgroup::tidy(around.cgroup_parent, Orphans::kCgroupPrefix);
   }
@@ -58,6 +61,8 @@ struct Launcher::Impl {
     const auto found = by_job.find(job);
     return found == by_job.end() ? nullptr : processes.at(found->second).get();
   }
+
+  [[nodiscard]] std::string log_path(const JobId& job) const { return around.logs_dir + "/" + job.text() + ".log"; }
 
   void poll_exits_later() {
     const bool needed = std::any_of(processes.begin(), processes.end(), [](const auto& entry) { return !entry.second->has_pidfd(); });
@@ -118,7 +123,7 @@ void Launcher::resolve_orphans(std::vector<Attempt> attempts) { impl_->orphans.r
 
 size_t Launcher::running() const { return impl_->by_job.size(); }
 
-std::string Launcher::log_path(const JobId& job) const { return impl_->around.logs_dir + "/" + job.text() + ".log"; }
+std::string Launcher::log_path(const JobId& job) const { return impl_->log_path(job); }
 
 uint64_t Launcher::log_dropped(const JobId& job) const {
   if (const AttemptProcess* process = impl_->find(job)) return process->log_dropped();

@@ -204,6 +204,11 @@ Error Database::fail(int code) {
     case SQLITE_FULL:
       error = {Errc::full, shown_ + ": no space is left on its disk; nothing that was acknowledged is lost: make room", {}};
       break;
+    case SQLITE_IOERR:  // SQLite keeps the errno of a write to itself
+      error.detail +=
+          ", and nothing that was acknowledged is lost: see whether its disk fails, is read-only, or is full for the engine's user "
+          "(dmesg, df, quota, ulimit -f)";
+      break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED: error.detail = shown_ + " is in use: only one engine may run on a state directory"; break;
     case SQLITE_CANTOPEN:

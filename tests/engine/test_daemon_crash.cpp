@@ -94,6 +94,16 @@ void a_running_job_is_lost_once_and_its_process_is_ended(void**) {
   assert_int_equal(*stats.view().get("boot").integer(), 2);
 }
 
+void the_log_of_a_lost_job_says_where_its_engine_went_down(void**) {
+  const std::string id = daemon->submit("deaf");
+  const auto log = [&] { return text(daemon->result("job.log", with_id(id)).view().get("data")); };
+  until("it printed", [&] { return log() == "deaf\n"; });
+  daemon->kill_hard();
+  restart();
+  daemon->until(id, "failed");
+  assert_string_equal(log().c_str(), "deaf\n\n[jobcast: the engine went down here: what followed is lost]\n");
+}
+
 void a_job_that_takes_its_engine_down_is_given_up(void**) {
   const std::string id = daemon->submit("lasting", daemon->gate("poison") + R"(,"max_attempts":3)");
   for (int crash = 0; crash < 3; ++crash) {
@@ -245,6 +255,7 @@ void nothing_is_lost_or_taken_back_over_many_crashes(void**) {
 int main() {
   const CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_running_job_is_lost_once_and_its_process_is_ended, start_daemon, stop_daemon),
+      cmocka_unit_test_setup_teardown(the_log_of_a_lost_job_says_where_its_engine_went_down, start_daemon, stop_daemon),
       cmocka_unit_test_setup_teardown(a_job_that_takes_its_engine_down_is_given_up, start_daemon, stop_daemon),
       cmocka_unit_test_setup_teardown(a_cancelled_job_is_cancelled_even_so, start_daemon, stop_daemon),
       cmocka_unit_test_setup_teardown(what_waits_goes_on_waiting, start_daemon, stop_daemon),

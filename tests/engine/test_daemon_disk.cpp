@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 
 #include <csignal>
+#include <cstring>
 #include <memory>
 #include <string>
 
@@ -43,8 +44,9 @@ void nothing_is_shown_that_the_disk_did_not_take_and_nothing_is_lost(void**) {
   Watcher watcher(*daemon);
 
   disk_takes(1);
-  assert_int_equal(static_cast<int>(daemon->error("job.submit", R"({"kind":"echo","owner":"alice"})").code),
-                   static_cast<int>(Errc::internal));
+  const Error refused = daemon->error("job.submit", R"({"kind":"echo","owner":"alice"})");
+  assert_int_equal(static_cast<int>(refused.code), static_cast<int>(Errc::internal));
+  assert_non_null(strstr(refused.detail.c_str(), "nothing that was acknowledged is lost: see whether its disk"));
   assert_int_equal(static_cast<int>(daemon->error("job.retry", with_id(failed)).code), static_cast<int>(Errc::internal));
   daemon->touch("go");
   until("the end was not written", [&] { return said(("event=store_failed job=" + running).c_str()); });

@@ -1,4 +1,7 @@
 // The launcher's pure parts: ladder, log, lines, the judgement of an end, and where the control group is.
+#include <sys/resource.h>
+#include <sys/stat.h>
+
 #include <csignal>
 
 #include "base/log.h"
@@ -109,7 +112,38 @@ void a_log_that_cannot_be_opened_drops_everything(void**) {
   log.open(dir.path + "/absent/log", 10, 1000, 0);
   jobcast::log::set_level(jobcast::log::Level::notice);
   log.write("1234", 0);
+  log.close();
   assert_int_equal(log.dropped(), 4);
+}
+
+void a_log_that_the_disk_takes_late_says_what_is_missing(void**) {
+  TempDir dir;
+  CappedLog log;
+  jobcast::log::set_level(jobcast::log::Level::error);
+  log.open(dir.path + "/late/log", 1 << 20, 1 << 20, 0);
+  jobcast::log::set_level(jobcast::log::Level::notice);
+  log.write(std::string(70'000, 'a'), 0);
+  assert_int_equal(mkdir((dir.path + "/late").c_str(), 0700), 0);
+  log.write("!", kSecond);
+  assert_string_equal(contents(dir.path + "/late/log").c_str(),
+                      ("\n[jobcast: 4464 bytes dropped]\n" + std::string(65'536, 'a') + "!").c_str());
+}
+
+void what_a_full_disk_did_not_take_of_a_log_follows_once_there_is_room(void**) {
+  TempDir dir;
+  CappedLog log;
+  rlimit limit{};
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  log.open(dir.path + "/log", 1 << 20, 1 << 20, 0);
+  const rlimit three{3, limit.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &three), 0);
+  log.write("abcdef", 0);
+  log.write("ghi", 0);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  log.close();
+  assert_string_equal(contents(dir.path + "/log").c_str(), "abcdefghi");
+  assert_int_equal(log.dropped(), 0);
 }
 
 Outcome judge(const Ending& ending) {
@@ -184,6 +218,8 @@ int main() {
       cmocka_unit_test(the_log_keeps_its_size),
       cmocka_unit_test(a_flood_leaves_a_marked_gap_and_the_log_goes_on),
       cmocka_unit_test(a_log_that_cannot_be_opened_drops_everything),
+      cmocka_unit_test(a_log_that_the_disk_takes_late_says_what_is_missing),
+      cmocka_unit_test(what_a_full_disk_did_not_take_of_a_log_follows_once_there_is_room),
       cmocka_unit_test(out_of_memory_is_told_only_where_it_is_proven),
       cmocka_unit_test(zero_after_term_is_no_completion),
       cmocka_unit_test(the_error_is_one_clean_bounded_line),
