@@ -3,7 +3,7 @@
 export const DEFAULTS = {
   url: '/jobcast',            // the mount, absolute or relative to the page
   token: null,                // a JWT, or:
-  getToken: null,             // () => token or its promise; asked again when a token expires
+  getToken: null,             // () => token or its promise; asked again when a token ends or is refused
   attempts: 5,                // connection attempts before polling begins
   backoffMs: 500,             // the first attempt's ceiling; doubles, with full jitter
   backoffMaxMs: 15000,

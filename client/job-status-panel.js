@@ -48,7 +48,7 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(STYLE);
 
 const BADGES = {closed: 'Not connected', connecting: 'Connecting…', live: 'Live', stale: 'Engine away', polling: 'Polling', offline: 'Offline', unauthorized: 'Signed out'};
-const WAITING = {queue_full: 'waiting for a place', owner_limit: 'your limit is reached', paused: 'queue is paused', run_at: 'scheduled for later',
+const WAITING = {queue_full: 'waiting for its turn', owner_limit: 'your limit is reached', paused: 'queue is paused', run_at: 'scheduled for later',
                  no_resources: 'waiting for the machine to have room', dependency: 'waiting for another job', backoff: 'waiting to try again'};
 
 /** 33 → "33 ms", 9500 → "10 s", 125000 → "2 min 5 s". */

@@ -330,8 +330,8 @@ export class Jobcast extends EventTarget {
   }
 
   // Whether the engine is away, by the server's word. Errors: no word from the server.
-  #askEngine() {
-    return this.#http.fetch('GET', '/health/ready', {ms: this.#options.pongMs}).then(() => false, (error) => {
+  #askEngine(ms = this.#options.pongMs) {
+    return this.#http.fetch('GET', '/health/ready', {ms}).then(() => false, (error) => {
       if (error.status === 0) throw error;
       return error.status >= 500;  // a proxy may keep the health to itself
     });
@@ -421,7 +421,7 @@ export class Jobcast extends EventTarget {
   }
 
   async #pollUnconnected() {
-    this.#setEngineAway(await this.#askEngine());
+    this.#setEngineAway(await this.#askEngine(this.#options.requestMs));  // slow is not gone
     const back = (this.#phase === 'offline' || (this.#failures === this.#options.attempts && !this.#timers.attempt)) && !withoutNetwork();
     this.#enter('polling');
     if (back) {  // the last attempts had no answer at all: now a connection may be had too

@@ -269,6 +269,26 @@ test('a submit that the server cannot read is refused in words and at once', asy
   await page.close();
 });
 
+test('where no socket can be had, a server that takes three seconds for each answer is slow, not Offline', async () => {
+  const page = await open('about:blank', withoutSockets);
+  await page.goto(`${demo.url.split('#')[0]}page.css`);
+  await page.route('**/jobcast/health/ready', async (route) => {
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    await route.continue();
+  });
+  const seen = await inPage(page, `
+    const jobs = new Jobcast({url: '/jobcast', token, attempts: 1, pollMs: 200});
+    const seen = [];
+    jobs.addEventListener('status', ({detail}) => seen.push(detail.status));
+    jobs.watchList();
+    jobs.connect();
+    await new Promise((resolve) => setTimeout(resolve, 8000));
+    jobs.close();
+    return seen;`);
+  assert.deepEqual(seen, ['connecting', 'polling', 'closed']);
+  await page.close();
+});
+
 test('jobs are submitted from a page on plain HTTP that is not localhost', async () => {
   const page = await open(address(demo, `http://jobs.example:${demo.port}`));
   await badge(page, 'live');
