@@ -1,5 +1,7 @@
 // Which jobs the present connection is subscribed to. Jobs are told apart by what the client knows of them; it hands that in as functions.
 
+import {Since, pause} from './basics.js';
+
 export class Subscriptions {
   ids = new Set();      // asked for
   #connection = null;
@@ -15,7 +17,7 @@ export class Subscriptions {
     this.#most = most;
   }
 
-  /** To the first of these and to no others. Done when those that come first are answered. */
+  /** To the first of these and to no others. Done when those that come first are answered, and as new as the answer says. */
   async follow(ids) {
     const wanted = new Set(ids.slice(0, this.#most));
     for (const id of [...this.ids].filter((each) => !wanted.has(each))) {
@@ -33,6 +35,8 @@ export class Subscriptions {
     try {
       const {data} = await connection.request('subscribe_job', rev ? {job_id: id, rev} : {job_id: id});
       if (data.job) this.#client.onJob(data.job);  // the connection had brought it before
+      // The answer comes before the snapshot: until that is here too, what is known may be as old as the list that named the job.
+      for (const since = new Since(); this.#connection === connection && this.ids.has(id) && this.#client.revOf(id) < data.rev && since.ms < 5000;) await pause(10);
     } catch (error) {
       if (this.#connection !== connection) return;
       this.ids.delete(id);

@@ -82,6 +82,39 @@ test('a server that comes back just when the page begins to poll is Live again w
   await until('the client is Live again', () => page.evaluate(() => own.status === 'live'), 8000);
 });
 
+test('it is not Live while a running job is known only from a list that is older than five seconds', async () => {
+  const job = await demo.submit({kind: 'clock', args: {ms: 60000}});
+  await until('it speaks', async () => (await (await demo.http(`/v1/jobs/${job.job_id}`)).json()).progress?.message);
+  const page = await open('about:blank');
+  await page.route('**/v1/jobs?limit=50', async (route) => {  // the list comes late,
+    const response = await route.fetch();
+    await new Promise((resolve) => setTimeout(resolve, 6000));
+    await route.fulfill({response});
+  });
+  await page.routeWebSocket(/\/ws$/, (ws) => {  // and what follows the answer to a subscription a little later than that
+    let held = null;
+    const server = ws.connectToServer();
+    server.onMessage((text) => {
+      if (held) return held.push(text);
+      ws.send(text);
+      if (JSON.parse(text).event !== 'subscribed') return;
+      held = [];
+      setTimeout(() => held.splice(0).forEach((each) => ws.send(each)) || (held = null), 1000);
+    });
+  });
+  await page.goto(`${demo.url.split('#')[0]}page.css`);
+  const age = await inPage(page, `
+    const jobs = new Jobcast({url: '/jobcast', token});
+    jobs.watchList();
+    jobs.connect();
+    await until(() => jobs.status === 'live');
+    const [at] = jobs.jobs.filter((job) => job.state === 'running').map((job) => Number(/at (\\d+)/.exec(job.progress.message)[1]));
+    jobs.close();
+    return Date.now() - at;`);
+  assert.ok(age < 5000, `Live over a value that is ${age} ms old`);
+  await page.close();
+});
+
 test('an engine that is stopped is not Live for longer than five seconds', async () => {
   const job = await demo.submit({kind: 'clock', args: {ms: 60000}});
   const page = await open();
