@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kIdBytesMax = 64;
 constexpr int64_t kRevMax = int64_t{1} << 53;
+constexpr int64_t kWhenMax = 253'402'300'799'999;  // the end of the year 9999, as the engine has it
 constexpr struct {
   const char* name;
   Request request;
@@ -125,7 +126,7 @@ Result<std::string> submit_params(JsonView data, const Identity& who, const std:
   else
     out.set("idempotency_key", *idempotency_key);
   whole("priority", -100, 100);
-  whole("run_at_ms", 0, kRevMax);
+  whole("run_at_ms", 0, kWhenMax);
   whole("max_attempts", 1, 25);
   object("args");
   object("meta");

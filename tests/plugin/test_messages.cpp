@@ -96,6 +96,7 @@ void submit_params_refuse_what_is_not_the_users_to_say(void**) {
   assert_string_equal(params_of(R"({"kind":"k","argv":["sh"]})").c_str(), "! argv");
   assert_string_equal(params_of(R"({"kind":"k","args":[]})").c_str(), "! args");
   assert_string_equal(params_of(R"({"kind":"k","priority":101})").c_str(), "! priority");
+  assert_string_equal(params_of(R"({"kind":"k","run_at_ms":253402300800000})").c_str(), "! run_at_ms");  // as the engine
   assert_string_equal(params_of(R"({"kind":"k","max_attempts":0})").c_str(), "! max_attempts");
   assert_string_equal(params_of(R"({"kind":")" + std::string(129, 'k') + "\"}").c_str(), "! kind");
 }
