@@ -241,7 +241,9 @@ void Methods::queues(JsonView params, Reply reply) {
 void Methods::ping(JsonView params, Reply reply) {
   Fields in(params);
   if (auto read = in.finish(); !read) return reply.error(read.error());
-  reply.result("{}");
+  Json out = Json::object();
+  out.set("starts_held", engine_.starts_held()).set("starts_put_off", engine_.totals().starts_put_off);
+  reply.result(out.dump());
 }
 
 void Methods::stats(JsonView params, Reply reply) {

@@ -25,6 +25,12 @@ constexpr int64_t kSocketsLookMaxUs = 4'000'000;
 constexpr int64_t kReloadLookUs = 1'000'000;
 constexpr size_t kOwnersMax = 65'536;
 
+// What the engine tells of itself when it is asked, at each scrape.
+struct EngineFigures : Metrics {
+  Gauge starts_held{*this, "jobcast_engine_starts_held", "1 while the engine starts no job, for a lack of the system's."};
+  Gauge starts_put_off{*this, "jobcast_engine_starts_put_off", "Starts put off for that, since the engine began."};
+};
+
 std::vector<Pvo> to_span(const lws_protocol_vhost_options* pvos) {
   std::vector<Pvo> out;
   for (; pvos; pvos = pvos->next) out.push_back({pvos->name ? pvos->name : "", pvos->value ? pvos->value : ""});
@@ -104,9 +110,14 @@ Vhost* Vhost::of(lws_vhost* vhost) {
   return slot ? *slot : nullptr;
 }
 
-std::string Vhost::metrics() const {
+std::string Vhost::metrics(const std::string_view* of_engine) const {
+  EngineFigures figures;
+  if (of_engine) {
+    figures.starts_held = json_member(*of_engine, "starts_held") == "true";
+    figures.starts_put_off = static_cast<uint64_t>(json_member_integer(*of_engine, "starts_put_off").value_or(0));
+  }
   return connections.stats().text() + hub.stats().text() + counters.text() + (auth_ ? auth_->stats().text() : "") + engine.stats().text() +
-         faults().text() + "# EOF\n";
+         (of_engine ? figures.text() : "") + faults().text() + "# EOF\n";
 }
 
 // ---- who asks

@@ -88,7 +88,8 @@ class Vhost final : public Backend, public EngineLink::Listener {
   // away, or when that cannot be said.
   [[nodiscard]] std::string list_etag(std::string_view owner, std::string_view query) const;
 
-  [[nodiscard]] std::string metrics() const;
+  // `of_engine`: its answer to engine.ping; null: it gave none, and its figures are absent.
+  [[nodiscard]] std::string metrics(const std::string_view* of_engine) const;
 
   // Backend
   [[nodiscard]] Result<Identity> verify(std::string_view token, std::string_view address, const Time& now) override;

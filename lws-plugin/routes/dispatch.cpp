@@ -57,6 +57,15 @@ void tell_ready(Exchange& exchange) {
       kReadyTimeoutMs);
 }
 
+void tell_metrics(Exchange& exchange) {
+  const auto tell = [&exchange](const std::string_view* of_engine) {
+    exchange.respond(passing(exchange.vhost.metrics(of_engine), "application/openmetrics-text; version=1.0.0; charset=utf-8"));
+  };
+  if (!exchange.vhost.engine.attached()) return tell(nullptr);
+  exchange.user = kProbe;
+  exchange.ask("engine.ping", "{}", [tell](const Result<std::string_view>& result) { tell(result ? &*result : nullptr); }, kReadyTimeoutMs);
+}
+
 const RouteEntry* find_route(Exchange& exchange) {
   const std::string_view path = exchange.request.path, mount = exchange.vhost.options.mount;
   if (path.starts_with(mount)) exchange.route = match_route(path.substr(mount.size()));
@@ -156,7 +165,7 @@ void handle(Exchange& exchange) {
     case Route::events: return follow_user(exchange);
     case Route::queues: return list_queues(exchange);
     case Route::tickets: return give_ticket(exchange);
-    case Route::metrics: return exchange.respond(passing(vhost.metrics(), "application/openmetrics-text; version=1.0.0; charset=utf-8"));
+    case Route::metrics: return tell_metrics(exchange);
     case Route::live: return exchange.respond(passing(R"({"status":"live"})"));
     case Route::ready: return tell_ready(exchange);
     case Route::ws: return exchange.respond(problem(426, "invalid", "open a ws here, subprotocol jobcast.v1").with("upgrade", "websocket"));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Every count of docs/observability.md moves: what a scrape shows is counted for real. What is hard to bring about here, another test asserts."""
-import json, os, re, threading, time, unittest
+import json, os, re, resource, threading, time, unittest
 
 from support import Host, Ws, until
 
@@ -106,10 +106,27 @@ class Metrics(unittest.TestCase):
         cut_off.join()
         until("a call fails", lambda: host.get("/jobcast/v1/queues")[0] >= 500)
 
+    def held_starts(self, host):
+        """Starts that are held are shown until they succeed."""
+        engine = host.engine.child.pid
+        limits = resource.prlimit(engine, resource.RLIMIT_NOFILE)
+        self.assertEqual(host.metric("jobcast_engine_starts_held"), 0)
+        resource.prlimit(engine, resource.RLIMIT_NOFILE, (1 + max(int(fd) for fd in os.listdir(f"/proc/{engine}/fd")), limits[1]))
+        self.assertEqual(host.request("POST", "/jobcast/v1/jobs", {"kind": "puppet"})[0], 201)
+        until("the start is held", lambda: host.metric("jobcast_engine_starts_held") == 1)
+        self.assertGreater(host.metric("jobcast_engine_starts_put_off"), 0)
+        self.look(host)
+        host.engine.say("quiet", "on")
+        self.assertNotIn(b"starts_held", host.get("/jobcast/metrics", token=None)[2])
+        host.engine.say("quiet", "off")
+        resource.prlimit(engine, resource.RLIMIT_NOFILE, limits)
+        until("it is started", lambda: host.metric("jobcast_engine_starts_held") == 0)
+
     def test_every_documented_count_moves(self):
         with Host({"message-bytes": 1024, "engine-calls-max": 8, "body-time": 1, "ping-interval": 1, "ping-timeout": 1}) as host:
             client = self.ordinary_hours(host)
             self.mistakes(host)
+            self.held_starts(host)
             self.silence(host, client)
             self.look(host)
         names = documented()
