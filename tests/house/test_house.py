@@ -398,6 +398,13 @@ class Documents(unittest.TestCase):
             self.assertNotRegex(path.read_text(encoding="utf-8"), r"struct (Stats|Counters) \{", f"{path.relative_to(ROOT)}: counts outside of Metrics")
         self.assertGreater(tables, 3)
 
+    def test_callbacks_of_lws_agree(self):
+        handled = set(re.findall(r"case LWS_CALLBACK_(\w+):", text("lws-plugin/plugin.cpp")))
+        table = re.search(r"(?s)\| lws calls \|.*?\n\n|\| lws calls \|.*", text("docs/lws.md")).group(0)
+        documented = {name for cell in re.findall(r"(?m)^\| (`[^|]*) \|", table) for name in re.findall(r"`(\w+)`", cell)}
+        self.assertGreater(len(handled), 25)
+        self.assertEqual(handled, documented)
+
     def test_events_of_the_ws_agree(self):
         documented = set(re.findall(r"^#+ `(\w+)`", text("docs/protocol.md"), re.M)) | set(re.findall(r"^\| `(\w+)` \|", text("docs/protocol.md"), re.M))
         client = set(re.findall(r'^\s*\{"(\w+)",', text("lws-plugin/messages.cpp"), re.M))

@@ -61,6 +61,8 @@ MUTANTS = [
     ("Documents.test_keys_of_the_host_agree", "docs/configuration.md", r"\| `server-string` \|", "| `server-text` |"),
     ("Documents.test_metrics_agree", "docs/observability.md", r"`jobcast_users`", "`jobcast_people`"),
     ("Documents.test_nothing_is_counted_that_metrics_does_not_show", "lws-plugin/vhost.h", r"(struct Counters : Metrics \{\n)", "\\1  uint64_t unseen = 0;\n"),
+    ("Documents.test_callbacks_of_lws_agree", "docs/lws.md", r"`RECEIVE_PONG`, ", ""),
+    ("Documents.test_callbacks_of_lws_agree", "lws-plugin/plugin.cpp", r"case LWS_CALLBACK_RAW_RX: ", ""),
     ("Documents.test_events_of_the_ws_agree", "lws-plugin/messages.cpp", r'\{"subscribe_job",', '{"follow_job",'),
 ]
 
