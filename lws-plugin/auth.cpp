@@ -217,7 +217,7 @@ Result<Auth> Auth::create(AuthOptions options) {
 Result<Identity> Auth::verify(std::string_view token, const Time& now, const MayCheck& may_check) {
   impl_->reload_if_changed(now);
   auto verified = impl_->verify(token, now, may_check);
-  impl_->stats.refused += !verified.ok();
+  impl_->stats.refused += !verified && verified.error().code != Errc::retry;
   return verified;
 }
 

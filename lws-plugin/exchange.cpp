@@ -27,6 +27,7 @@ Exchange::Exchange(Vhost& owner, lws* wsi) : vhost(owner), wsi_(wsi) {}
 
 Exchange::~Exchange() {
   if (call_) vhost.engine.forget(call_);
+  forget_turn();
   if (counted_held_) vhost.release(*this);
 }
 
@@ -145,6 +146,28 @@ void Exchange::dispatch() {
     request_writable();  // its own bytes are used up by then
 }
 
+bool Exchange::await_turn() {
+  if (last_turn_) return false;
+  turn_ = vhost.wait_turn(state_ == State::body ? body_bytes_ : 0, now(), [this](bool last, const Time&) {
+    turn_ = 0;
+    take_turn(last);
+  });
+  return turn_ != 0;
+}
+
+// Who waited for time to be verified is verified now. The body may have come meanwhile, or not yet.
+void Exchange::take_turn(bool last) {
+  last_turn_ = last;
+  if (state_ == State::waiting)
+    dispatch();
+  else if (state_ == State::body)
+    (void)take_body();
+}
+
+void Exchange::forget_turn() {
+  if (turn_) vhost.forget_turn(std::exchange(turn_, 0));
+}
+
 // Nothing is to be written for now. While an answer is awaited nothing more is read: lws 4.1 would spin on what comes meanwhile. But so
 // long as reading is stopped it does not write either, nor flush; and it cannot be stopped while there are bytes that it has read already.
 int Exchange::rest() {
@@ -155,6 +178,12 @@ int Exchange::rest() {
     case Buffered::yes: break;
   }
   if (state_ == State::streaming) return -1;
+  if (turn_) {
+    forget_turn();
+    ++vhost.counters.verifications_put_off;
+    take_turn(true);
+    return 0;
+  }
   if (gave_up_) return lws_now_usecs() < deadline_us_ ? 0 : -1;
   if (holder_) {
     holder_->give_up();
@@ -174,6 +203,7 @@ void Exchange::request_writable() {
 void Exchange::respond(HttpResponse response) {
   if (state_ == State::answering || state_ == State::discarding || head_sent_) return;
   call_ = 0;
+  forget_turn();
   if (std::exchange(counted_held_, false)) {
     vhost.release(*this);
     Connections::touch(wsi_);

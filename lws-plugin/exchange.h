@@ -53,6 +53,9 @@ class Exchange {
   // Writes the head of an answer without Content-Length. Nonzero: end the connection.
   [[nodiscard]] int start_stream(const HttpResponse& head);
   [[nodiscard]] int write(std::string_view bytes);
+  // The token cannot be verified just now: the request is handled anew when its turn comes. Returns false if it cannot wait.
+  [[nodiscard]] bool await_turn();
+  [[nodiscard]] bool awaits_turn() const { return turn_ != 0; }
   void request_writable();
   void kill();  // from outside the callbacks
   void fail();  // something broke: answers 500 where that can still be done, else ends the connection
@@ -75,6 +78,8 @@ class Exchange {
   [[nodiscard]] int tell_to_continue();
   [[nodiscard]] int refuse_unread(HttpResponse response);
   void dispatch();
+  void take_turn(bool last);
+  void forget_turn();
   void set_deadline(lws_usec_t us);
   [[nodiscard]] int rest();
   [[nodiscard]] int send_answer();
@@ -94,6 +99,8 @@ class Exchange {
   bool keeps_body_ = false;
   lws_usec_t deadline_us_ = 0;
   EngineLink::CallId call_ = 0;
+  uint64_t turn_ = 0;       // Vhost::wait_turn(), 0 for none
+  bool last_turn_ = false;  // it has waited long enough
   std::unique_ptr<Holder> holder_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -26,6 +27,10 @@ class Backend {
   virtual ~Backend() = default;
   // Auth::verify() behind the budget of those at this address: Errc::retry when that is used up (the client is told to try again).
   [[nodiscard]] virtual Result<Identity> verify(std::string_view token, std::string_view address, const Time& now) = 0;
+  // After verify() answered retry: calls `turn` within about a second, when it may be asked again. With `last` no turn follows, so that
+  // what verify() says then is to be answered. Returns 0 if too many wait: answer now.
+  [[nodiscard]] virtual uint64_t wait_turn(size_t body_bytes, const Time& now, std::function<void(bool last, const Time& now)> turn) = 0;
+  virtual void forget_turn(uint64_t turn) = 0;
   // job.submit and job.cancel with these parameters (JSON text), in the turn of this user. The reply may be used before this returns.
   virtual void submit(std::string_view user, std::string params, Reply reply) = 0;
   virtual void cancel(std::string_view user, std::string params, Reply reply) = 0;

@@ -42,7 +42,9 @@ Session::Session(Hub& hub, Transport& transport, Framing framing, SessionRef ref
   random_bytes(&id_, sizeof id_);
 }
 
-Session::~Session() = default;
+Session::~Session() {
+  if (turn_) hub_.backend_.forget_turn(turn_);
+}
 
 std::string Session::id() const {
   std::string text;

@@ -83,6 +83,8 @@ class Session {
 
   // Whom the upgrade to ws brought, verified already: answered as the message `authenticate` is.
   void authenticate(Identity who, const Time& now) { join_as(std::move(who), {}, 0, now); }
+  // The same with a token whose verification the upgrade did not wait for.
+  void authenticate(const std::string& token, const Time& now) { authenticate(token, {}, 0, true, now); }
 
   // Appends frames to `out` until about `bytes_max` more bytes are there (a frame is never cut; at least one is given, so up to 9 KiB
   // may come whatever the bound). True: more is waiting, ask for writable again. Nothing to send: nothing appended, false.
@@ -149,7 +151,8 @@ class Session {
 
   // session_requests.cpp: messages and their answers
   void connected();
-  void authenticate(const Message& message, const Time& now);
+  void authenticate(const std::string& token, const std::string& id, uint64_t seen_rev, bool may_wait, const Time& now);
+  void await_turn(const std::string& token, const std::string& id, uint64_t seen_rev, const Time& now);
   void join_as(Identity who, std::string_view id, uint64_t seen_rev, const Time& now);
   void auth_failed(std::string_view code, std::string_view why, std::string_view id);
   void subscribe_job(const Message& message);
@@ -183,6 +186,7 @@ class Session {
   uint64_t resume_rev_ = 0;  // what to resume from, said before the server knew anything
   uint64_t gap_rev_ = 0;     // follow_user: tell that the list must be fetched, and go on from this rev
   uint64_t id_ = 0;
+  uint64_t turn_ = 0;  // Backend::wait_turn(), 0 for none
   SessionRef ref_;
   uint32_t heap_place_ = std::numeric_limits<uint32_t>::max();
   uint32_t owner_index_ = 0;

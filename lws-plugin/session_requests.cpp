@@ -112,7 +112,7 @@ void Session::on_message(std::string_view text, const Time& now) {
   over_rate_ = 0;
   const Message message = parse_message(text, hub_.limits_.message_bytes_max);
   if (message.fault) return refuse(message.request, message.id, error_code(*message.fault), message.fault->detail, message.fault->field);
-  if (message.request == Request::authenticate) return authenticate(message, now);
+  if (message.request == Request::authenticate) return authenticate(message.token, message.id, message.rev, true, now);
   if (message.request == Request::ping) return answer("pong", "{}", message.id);
   if (!owner_) return refuse(message.request, message.id, "unauthorized", "authenticate first");
   switch (message.request) {
@@ -132,14 +132,25 @@ void Session::auth_failed(std::string_view code, std::string_view why, std::stri
   auth_error(code, why, id);
 }
 
-void Session::authenticate(const Message& message, const Time& now) {
-  auto verified = hub_.backend_.verify(message.token, transport_.address(), now);
+void Session::authenticate(const std::string& token, const std::string& id, uint64_t seen_rev, bool may_wait, const Time& now) {
+  auto verified = hub_.backend_.verify(token, transport_.address(), now);
   if (!verified) {
     const Error& error = verified.error();
-    if (error.code != Errc::unauthorized) return refuse(message.request, message.id, error_code(error), error.detail);
-    return auth_failed(error.field.empty() ? "token_invalid" : error.field, error.detail, message.id);
+    if (error.code == Errc::retry && may_wait && turn_ == 0) return await_turn(token, id, seen_rev, now);
+    if (error.code != Errc::unauthorized) return refuse(Request::authenticate, id, error_code(error), error.detail);
+    return auth_failed(error.field.empty() ? "token_invalid" : error.field, error.detail, id);
   }
-  join_as(std::move(verified).value(), message.id, message.rev, now);
+  join_as(std::move(verified).value(), id, seen_rev, now);
+}
+
+// There was no time to verify it: it is verified in its turn.
+void Session::await_turn(const std::string& token, const std::string& id, uint64_t seen_rev, const Time& now) {
+  turn_ = hub_.backend_.wait_turn(0, now, [this, token, id, seen_rev](bool last, const Time& then) {
+    turn_ = 0;
+    if (closing_) return;
+    hub_.guarded(*this, "turn", [&] { authenticate(token, id, seen_rev, !last, then); });
+  });
+  if (turn_ == 0) refuse(Request::authenticate, id, "retry", "too many new tokens at once: try again in a moment");
 }
 
 void Session::join_as(Identity who, std::string_view id, uint64_t seen_rev, const Time& now) {

@@ -18,15 +18,26 @@ namespace jobcast::plugin {
 
 class VerifyBudget {
  public:
-  // May a signature be checked now? `user` is who the token claims to be from.
-  [[nodiscard]] bool may(std::string_view address, std::string_view user, int64_t now_ns) {
-    return refill(all_, kAll, now_ns) > 0 && refill(credit_of(address, user).first, credit_of(address, user).second, now_ns) > 0;
+  // Whose share a signature is counted to: the user's own there, or that of the address's strangers.
+  [[nodiscard]] std::string share(std::string_view address, std::string_view user) const {
+    std::string own = key(address, user);
+    return users_.contains(own) ? own : std::string(address);
   }
+  [[nodiscard]] bool may(const std::string& share, int64_t now_ns) {
+    if (refill(all_, kAll, now_ns) <= 0) return false;
+    const auto known = users_.find(share);
+    if (known != users_.end()) return refill(known->second, kUser, now_ns) > 0;
+    return refill(stranger(share), kStrangers, now_ns) > 0;
+  }
+
+  // May a signature be checked now? `user` is who the token claims to be from.
+  [[nodiscard]] bool may(std::string_view address, std::string_view user, int64_t now_ns) { return may(share(address, user), now_ns); }
 
   // One was checked. `good`: from now on the user has a share of their own at this address.
   void spent(std::string_view address, std::string_view user, bool good, int64_t took_ns, int64_t now_ns) {
     all_.left_ns -= took_ns;
-    credit_of(address, user).first.left_ns -= took_ns;
+    const auto known = users_.find(key(address, user));
+    (known != users_.end() ? known->second : stranger(std::string(address))).left_ns -= took_ns;
     if (!good) return;
     make_room(users_, kUser, now_ns);
     users_.try_emplace(key(address, user));
@@ -50,10 +61,9 @@ class VerifyBudget {
     return credit.left_ns = std::min(share.burst_ns, credit.left_ns + gained_ns);
   }
 
-  std::pair<Credit&, Share> credit_of(std::string_view address, std::string_view user) {
-    if (const auto known = users_.find(key(address, user)); known != users_.end()) return {known->second, kUser};
+  Credit& stranger(const std::string& address) {
     make_room(strangers_, kStrangers, all_.seen_ns);
-    return {strangers_[std::string(address)], kStrangers};
+    return strangers_[address];
   }
 
   // Forgets those who have their whole share again; where that is not enough, all.

@@ -24,6 +24,8 @@ constexpr int64_t kHeldLookUs = 250'000;
 constexpr int64_t kSocketsLookMaxUs = 4'000'000;
 constexpr int64_t kReloadLookUs = 1'000'000;
 constexpr size_t kOwnersMax = 65'536;
+constexpr int64_t kTurnsUs = 2000;       // between two rounds of verifications that waited
+constexpr int64_t kTurnsNs = 1'000'000;  // of work in one of them
 
 // What the engine tells of itself when it is asked, at each scrape.
 struct EngineFigures : Metrics {
@@ -82,7 +84,8 @@ Vhost::Vhost(lws_context* context, lws_vhost* vhost, Options given, std::string 
       hub_timer_([this] { hub.tick(now()); }),
       held_timer_([this] { look_after_held(); }),
       sockets_timer_([this] { look_after_sockets(); }),
-      reload_timer_([this] { look_after_reload(); }) {
+      reload_timer_([this] { look_after_reload(); }),
+      turns_timer_([this] { give_turns(); }) {
   const char* name = lws_get_vhost_name(vhost);
   if (fault_.empty()) {
     auto auth = Auth::create(options.auth);
@@ -130,7 +133,11 @@ Result<Identity> Vhost::verify(std::string_view token, std::string_view address,
   std::optional<std::string> checked;
   int64_t begun_ns = 0;
   auto who = auth_->verify(token, now, [&](std::string_view user) {
-    if (!verify_budget_.may(address, user, now.mono_ns)) return false;
+    std::string share = verify_budget_.share(address, user);
+    if ((!in_turn_ && verify_turns_.waits(share)) || !verify_budget_.may(share, now.mono_ns)) {
+      put_off_share_ = std::move(share);
+      return false;
+    }
     checked = user;
     begun_ns = thread_cpu_ns();
     return true;
@@ -138,23 +145,50 @@ Result<Identity> Vhost::verify(std::string_view token, std::string_view address,
   if (checked) {
     ++counters.verifications;
     verify_budget_.spent(address, *checked, who.ok(), thread_cpu_ns() - begun_ns, now.mono_ns);
-  } else if (!who && who.error().code == Errc::retry) {
+  } else if (in_turn_ && !who && who.error().code == Errc::retry) {
     ++counters.verifications_put_off;
   }
   return who;
 }
 
+uint64_t Vhost::wait_turn(size_t body_bytes, const Time& now, VerifyTurns::Turn turn) {
+  const uint64_t id = verify_turns_.add(put_off_share_, body_bytes, now, std::move(turn));
+  id ? ++counters.verifications_waited : ++counters.verifications_put_off;
+  if (!turns_timer_.armed()) turns_timer_.after_us(context_, kTurnsUs);
+  return id;
+}
+
+// Those who waited are verified, in rounds that are short enough to keep nobody else waiting.
+void Vhost::give_turns() {
+  in_turn_ = true;
+  const int64_t begun_ns = thread_cpu_ns();
+  do {
+    const Time now = jobcast::now();
+    const auto next = verify_turns_.next(now, [&](const std::string& share) { return verify_budget_.may(share, now.mono_ns); });
+    if (!next) break;
+    (void)contained("turn", [&] { next->first(next->second, now); });
+  } while (thread_cpu_ns() - begun_ns < kTurnsNs);
+  in_turn_ = false;
+  if (!verify_turns_.empty()) turns_timer_.after_us(context_, kTurnsUs);
+}
+
 Result<Identity> Vhost::identify(const HttpRequest& request, const Time& now) {
+  const auto token = token_of(request);
+  if (!token) return token.error();
+  return verify(*token, request.address, now);
+}
+
+Result<std::string> Vhost::token_of(const HttpRequest& request) const {
   if (!request.authorization.empty()) {
     const std::string_view token = bearer_token(request.authorization);
     if (token.empty()) return {Errc::unauthorized, "Authorization must be: Bearer TOKEN"};
     if (token.starts_with("tkt_")) return {Errc::unauthorized, "a ticket goes into the query, ?ticket="};
-    return verify(token, request.address, now);
+    return std::string(token);
   }
   if (const auto ticket = request.parameter("ticket")) {
     if (!ticket->starts_with("tkt_"))
       return {Errc::unauthorized, "no token belongs into a URL: get a ticket with POST " + options.mount + "/v1/tickets"};
-    return verify(*ticket, request.address, now);
+    return std::string(*ticket);
   }
   if (const std::string_view token = cookie_value(request.cookie, options.cookie); !token.empty()) {
     // A browser adds cookies to whatever any page asks for: so the page must be one of ours.
@@ -164,7 +198,7 @@ Result<Identity> Vhost::identify(const HttpRequest& request, const Time& now) {
       return {Errc::unauthorized, "a cookie does not count for origins that only * lets in: send Authorization: Bearer TOKEN"};
     if (origin == OriginIs::foreign || (origin == OriginIs::absent && !reads))
       return {Errc::unauthorized, "a cookie counts only with an Origin that is on the allow-list"};
-    return verify(token, request.address, now);
+    return std::string(token);
   }
   return {Errc::unauthorized, "authenticate: Authorization: Bearer TOKEN"};
 }

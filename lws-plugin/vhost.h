@@ -22,6 +22,7 @@
 #include "lws-plugin/tickets.h"
 #include "lws-plugin/timer.h"
 #include "lws-plugin/verify_budget.h"
+#include "lws-plugin/verify_turns.h"
 
 namespace jobcast::plugin {
 
@@ -47,6 +48,7 @@ struct Counters : Metrics {
   Counter ws_silent{*this, "jobcast_ws_silent", "ws connections dropped for not answering a ping."};
   Counter ws_flooded{*this, "jobcast_ws_flooded", "ws connections dropped for a flood of control frames."};
   Counter verifications{*this, "jobcast_verifications", "Tokens whose signature was checked."};
+  Counter verifications_waited{*this, "jobcast_verifications_waited", "Tokens that waited for time to be verified."};
   Counter verifications_put_off{*this, "jobcast_verifications_put_off", "Tokens not verified for want of time."};
   Counter tickets{*this, "jobcast_tickets", "Tickets handed out."};
   Counter bytes_sent{*this, "jobcast_sent_bytes", "Bytes handed to sockets."};
@@ -71,6 +73,8 @@ class Vhost final : public Backend, public EngineLink::Listener {
   // (nobody, or not allowed), retry (too many verifications just now).
   [[nodiscard]] bool ended(const Identity& who, const Time& now) const { return limited(who).ended(now); }
   [[nodiscard]] Result<Identity> identify(const HttpRequest& request, const Time& now);
+  // The token or ticket that identify() verifies.
+  [[nodiscard]] Result<std::string> token_of(const HttpRequest& request) const;
 
   // Members of what is held open, looked at by the timers below. `holder` waits for somebody else and must notice its client's leaving.
   // Errors: full (streams_per_user_max, streams_max).
@@ -93,6 +97,8 @@ class Vhost final : public Backend, public EngineLink::Listener {
 
   // Backend
   [[nodiscard]] Result<Identity> verify(std::string_view token, std::string_view address, const Time& now) override;
+  [[nodiscard]] uint64_t wait_turn(size_t body_bytes, const Time& now, VerifyTurns::Turn turn) override;
+  void forget_turn(uint64_t turn) override { verify_turns_.forget(turn); }
   void submit(std::string_view user, std::string params, Reply reply) override;
   void cancel(std::string_view user, std::string params, Reply reply) override;
   void fetch(std::string_view user, const JobId& job) override;
@@ -112,6 +118,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   Vhost(lws_context* context, lws_vhost* vhost, Options options, std::string fault);
   lws_context* context_;
   std::string fault_;
+  VerifyTurns verify_turns_;  // sessions and exchanges take theirs back when they end
 
  public:
   const Options options;
@@ -129,11 +136,14 @@ class Vhost final : public Backend, public EngineLink::Listener {
   [[nodiscard]] int64_t sockets_look_us() const;
   void look_after_reload();
   void look_after_keys();
+  void give_turns();
   [[nodiscard]] Identity limited(Identity who) const;  // ends with the grace of its key, if that was withdrawn
 
   std::optional<Auth> auth_;
   std::unordered_map<uint64_t, int64_t> withdrawn_;  // keys, and until when (mono, ms) what they let in is borne
   VerifyBudget verify_budget_;
+  std::string put_off_share_;  // of the verification that was refused last for want of time
+  bool in_turn_ = false;
 
   std::string epoch_;  // of what list_etag() knows: renewed whenever something may have been missed
   std::unordered_map<std::string, uint64_t> owner_revs_;
@@ -143,7 +153,7 @@ class Vhost final : public Backend, public EngineLink::Listener {
   std::unordered_map<std::string, uint32_t> held_of_;  // of each user
   std::unordered_set<WsConnection*> sockets_;
   bool leaving_ = false;
-  Timer hub_timer_, held_timer_, sockets_timer_, reload_timer_;
+  Timer hub_timer_, held_timer_, sockets_timer_, reload_timer_, turns_timer_;
 };
 
 }  // namespace jobcast::plugin

@@ -71,14 +71,20 @@ WsConnection* WsConnection::admit(Vhost& vhost, lws* wsi) {
   if (parse_length(request.content_length).value_or(0) > 0 || !request.transfer_encoding.empty())
     return no(problem(400, "invalid", "an upgrade has no body", "Content-Length"));
   std::optional<Identity> identity;
+  std::string token;
   if (!request.authorization.empty() || request.parameter("ticket") || !cookie_value(request.cookie, vhost.options.cookie).empty()) {
     auto who = vhost.identify(request, now);
-    if (!who) return no(who.error().code == Errc::unauthorized ? unauthorized(request, who.error().detail) : problem(who.error()));
-    identity = std::move(*who);
+    if (who)
+      identity = std::move(*who);
+    else if (who.error().code == Errc::retry)  // lws wants to know now: the session waits for the turn
+      token = vhost.token_of(request).value();
+    else
+      return no(unauthorized(request, who.error().detail));
   }
   auto* connection = new WsConnection(vhost, wsi);
   connection->address_ = request.address;
   connection->identity_ = std::move(identity);
+  connection->token_ = std::move(token);
   return connection;
 }
 
@@ -100,6 +106,7 @@ int WsConnection::on_established() {
   if (log::enabled(log::Level::info)) log::info("ws_opened", {{"session", session_->id()}});
   if (identity_) session_->authenticate(*identity_, now);
   if (session_->authenticated()) Connections::keep(wsi_);
+  if (!token_.empty()) session_->authenticate(std::exchange(token_, {}), now);
   identity_.reset();
   lws_callback_on_writable(wsi_);
   return 0;

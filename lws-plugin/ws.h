@@ -45,6 +45,7 @@ class WsConnection final : public Transport {
   lws* wsi_;
   Session* session_ = nullptr;
   std::optional<Identity> identity_;  // from the upgrade, until the session is there
+  std::string token_;                 // likewise, where there was no time to verify it
   std::string address_;
   std::string message_;  // what came of a message so far
   uint32_t fragments_ = 0, late_ = 0;

@@ -112,6 +112,7 @@ Json job_params(const JobId& job, const Identity& who) {
 
 std::optional<Identity> authenticated(Exchange& exchange) {
   if (exchange.identity) return exchange.identity;
+  if (exchange.awaits_turn()) return std::nullopt;
   auto who = exchange.vhost.identify(exchange.request, now());
   if (who) {
     exchange.user = who->user;
@@ -119,7 +120,7 @@ std::optional<Identity> authenticated(Exchange& exchange) {
   }
   if (who.error().code == Errc::unauthorized)
     exchange.respond(unauthorized(exchange.request, who.error().detail));
-  else
+  else if (!exchange.await_turn())
     exchange.respond(problem(who.error()));
   return std::nullopt;
 }
@@ -140,7 +141,7 @@ std::optional<JobId> job_of(Exchange& exchange) {
 BodyIs judge_head(Exchange& exchange) {
   const RouteEntry* route = find_route(exchange);
   if (exchange.vhost.disabled() || !route || !route->post || exchange.request.method != Method::post) return BodyIs::ignored;
-  if (!authenticated(exchange)) return BodyIs::refused;
+  if (!authenticated(exchange) && !exchange.awaits_turn()) return BodyIs::refused;
   return route->route == Route::jobs ? BodyIs::wanted : BodyIs::ignored;
 }
 

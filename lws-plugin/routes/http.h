@@ -9,7 +9,7 @@
 
 namespace jobcast::plugin {
 
-// The caller, or nullopt after the refusal was given.
+// The caller; or nullopt after the refusal was given, or where the request is handled anew in its turn (Exchange::await_turn()).
 [[nodiscard]] std::optional<Identity> authenticated(Exchange& exchange);
 // The same for those whose token grants `scope`.
 [[nodiscard]] std::optional<Identity> authorized(Exchange& exchange, bool Identity::* scope, const char* name);

@@ -21,6 +21,8 @@ constexpr const char* kMineText = R"({"job_id":"0192f0c1-0000-7000-8000-00000000
 struct Engine : Backend {
   std::vector<JobId> fetches;
   unsigned calls = 0;
+  uint64_t wait_turn(size_t, const Time&, std::function<void(bool, const Time&)>) override { return 0; }
+  void forget_turn(uint64_t) override {}
   Result<Identity> verify(std::string_view token, std::string_view, const Time& now) override {
     if (token != "alice" && token != "bob") return {Errc::unauthorized, "no", "token_invalid"};
     Identity who;

@@ -8,6 +8,7 @@
 #include "lws-plugin/router.h"
 #include "lws-plugin/tickets.h"
 #include "lws-plugin/verify_budget.h"
+#include "lws-plugin/verify_turns.h"
 #include "tests/cmocka.h"
 
 using namespace jobcast;
@@ -189,6 +190,43 @@ static void forged_tokens_use_up_nobody_elses_share_of_verifications(void**) {
   assert_true(budget.may("10.0.0.2", "stranger", now_ns));  // who comes from elsewhere
 }
 
+static void who_waits_to_be_verified_is_served_in_order_and_shares_take_turns(void**) {
+  VerifyTurns turns;
+  const Time start{1'000'000'000, 1'700'000'000'000};
+  std::string served;
+  const auto add = [&](const std::string& share, char who, size_t body_bytes = 0) {
+    return turns.add(share, body_bytes, start, [&served, who](bool last, const Time&) { (served += who) += last ? "!" : ""; });
+  };
+  const auto serve = [&](const Time& now, const std::string& busy) {
+    const auto next = turns.next(now, [&](const std::string& share) { return share != busy; });
+    if (next) next->first(next->second, now);
+    return next.has_value();
+  };
+  (void)add("10.0.0.1", 'a');
+  const uint64_t gone = add("10.0.0.1", 'b');
+  (void)add("10.0.0.1", 'c');
+  (void)add("10.0.0.2", 'd');
+  turns.forget(gone);
+  turns.forget(gone);
+  while (serve(start, "")) {
+  }
+  assert_string_equal(served.c_str(), "adc");
+  assert_true(turns.empty());
+  // Whose share has no time waits, yet not for ever.
+  served.clear();
+  (void)add("10.0.0.1", 'e');
+  assert_false(serve(start, "10.0.0.1"));
+  assert_true(turns.waits("10.0.0.1"));
+  assert_true(serve(Time{start.mono_ns + VerifyTurns::kWaitMs * 1'000'000, start.unix_ms}, "10.0.0.1"));
+  assert_string_equal(served.c_str(), "e!");
+  // One address takes no other's place.
+  for (size_t n = 0; n < VerifyTurns::kShareMax; ++n) assert_true(add("10.0.0.1", 'x') != 0);
+  assert_int_equal(add("10.0.0.1", 'x'), 0);
+  assert_true(add("10.0.0.2", 'y', VerifyTurns::kShareBytesMax) != 0);
+  assert_int_equal(add("10.0.0.2", 'y', 1), 0);
+  assert_true(add("10.0.0.2", 'y') != 0);
+}
+
 int main() {
   const CMUnitTest tests[] = {cmocka_unit_test(origin_that_only_a_star_lets_in_is_not_trusted),
                               cmocka_unit_test(problem_that_quotes_bytes_is_utf8),
@@ -203,6 +241,7 @@ int main() {
                               cmocka_unit_test(every_route_is_found_and_nothing_else),
                               cmocka_unit_test(tickets_are_for_one_use_and_half_a_minute),
                               cmocka_unit_test(one_users_tickets_make_room_for_each_other_and_take_nobody_elses),
-                              cmocka_unit_test(forged_tokens_use_up_nobody_elses_share_of_verifications)};
+                              cmocka_unit_test(forged_tokens_use_up_nobody_elses_share_of_verifications),
+                              cmocka_unit_test(who_waits_to_be_verified_is_served_in_order_and_shares_take_turns)};
   return cmocka_run_group_tests(tests, nullptr, nullptr);
 }

@@ -141,6 +141,9 @@ struct World : Backend {
     Reply reply;
   };
   std::vector<Call> submits, cancels;
+  bool has_turns = false;
+  uint64_t last_turn = 0;
+  std::map<uint64_t, std::function<void(bool last, const Time& now)>> turns;
   std::vector<JobId> fetches;
   std::vector<std::string> fetch_users;
   std::vector<std::unique_ptr<Client>> clients;
@@ -163,6 +166,12 @@ struct World : Backend {
     if (found->second.user == "busy") return {Errc::retry, "too many tokens at once: try again"};
     return found->second;
   }
+  uint64_t wait_turn(size_t, const Time&, std::function<void(bool last, const Time& now)> turn) override {
+    if (!has_turns) return 0;
+    turns[++last_turn] = std::move(turn);
+    return last_turn;
+  }
+  void forget_turn(uint64_t turn) override { turns.erase(turn); }
   void submit(std::string_view, std::string params, Reply reply) override { submits.push_back({std::move(params), std::move(reply)}); }
   void cancel(std::string_view, std::string params, Reply reply) override { cancels.push_back({std::move(params), std::move(reply)}); }
   void fetch(std::string_view user, const JobId& id) override {
