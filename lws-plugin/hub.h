@@ -136,6 +136,7 @@ class Hub {
     Counter closed_slow{*this, "jobcast_closed_slow", "Sessions closed for not reading their answers."};
     Counter closed_rate{*this, "jobcast_closed_rate", "Sessions closed for their rate."};
     Counter closed_auth_timeout{*this, "jobcast_closed_auth_timeout", "Sessions closed for not authenticating."};
+    Counter follows_refused{*this, "jobcast_follows_refused", "Subscriptions refused for a user's share of the jobs that are remembered."};
     Counter topics_evicted{*this, "jobcast_topics_evicted", "Jobs forgotten for want of room."};
   };
   [[nodiscard]] const Stats& stats() const;

@@ -13,6 +13,7 @@ struct HubLimits {
   size_t calls_per_session_max = 16;  // submits, cancels and subscribes that wait for the engine, at one time
   size_t sessions_per_user_max = 64;
   size_t topics_max = 4096;               // jobs remembered; those that nobody follows go first, terminal ones before others
+  size_t followed_per_user_max = 1024;    // of these, followed by one user's sessions: never all, for what is followed cannot go
   size_t answers_bytes_max = 128 << 10;   // of answers that a session asked for and has not read: beyond it is closed as slow
   size_t message_bytes_max = 96 << 10;    // one message of a client (args may have 64 KiB)
   uint32_t messages_per_second_max = 50;  // from one session

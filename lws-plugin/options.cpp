@@ -20,7 +20,7 @@ constexpr auto kNumbers = std::to_array<NumberOption>({
     {"min-interval", 0, 0, 60'000, "ms", [](Options& o, uint32_t n) { o.hub.min_interval_ms = n; }},
     {"subscriptions-max", 256, 1, 65'536, "a connection", [](Options& o, uint32_t n) { o.hub.subscriptions_per_session_max = n; }},
     {"sessions-per-user", 64, 1, 65'536, "connections", [](Options& o, uint32_t n) { o.hub.sessions_per_user_max = n; }},
-    {"topics-max", 8192, 64, 1'000'000, "jobs", [](Options& o, uint32_t n) { o.hub.topics_max = n; }},
+    {"topics-max", 8192, 64, 1'000'000, "jobs", [](Options& o, uint32_t n) { o.hub.topics_max = n, o.hub.followed_per_user_max = n / 4; }},
     {"messages-per-second", 50, 1, 10'000, "a connection", [](Options& o, uint32_t n) { o.hub.messages_per_second_max = n; }},
     {"messages-burst", 100, 1, 100'000, "a connection", [](Options& o, uint32_t n) { o.hub.messages_burst_max = n; }},
     {"message-bytes", 98'304, 1024, 1'048'576, "bytes", [](Options& o, uint32_t n) { o.hub.message_bytes_max = n; }},

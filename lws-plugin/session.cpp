@@ -91,6 +91,10 @@ void Session::close(CloseReason reason) {
   leave();
 }
 
+bool Session::may_follow(const Topic& topic) const {
+  return owner_->followed.size() < hub_.limits_.followed_per_user_max || owner_->followed.contains(&topic);
+}
+
 Subscription* Session::subscription_to(const Topic& topic) const {
   if (topic.subscriptions.size() < subscriptions_count_ + room_only_count_) {
     for (Subscription* subscription : topic.subscriptions)
@@ -112,6 +116,7 @@ Subscription& Session::subscribe(Topic& topic, uint64_t seen_rev, uint32_t min_i
   made->index = static_cast<uint32_t>(topic.subscriptions.size());
   topic.subscriptions.push_back(made.get());
   subscriptions_.push_back(made.get());
+  ++owner_->followed[&topic];
   room_only ? ++room_only_count_ : ++subscriptions_count_;
   hub_.stats_.subscriptions += !room_only;
   hub_.follow_changed(topic);
@@ -131,6 +136,7 @@ void Session::unsubscribe(Subscription& subscription) {
   topic.subscriptions[subscription.index]->index = subscription.index;
   topic.subscriptions.pop_back();
   subscriptions_.erase(&subscription);
+  if (const auto followed = owner_->followed.find(&topic); --followed->second == 0) owner_->followed.erase(followed);
   if (subscription.mark != Subscription::Mark::none) (subscription.mark == Subscription::Mark::dirty ? dirty_ : held_).erase(&subscription);
   subscription.room_only ? --room_only_count_ : --subscriptions_count_;
   hub_.stats_.subscriptions -= !subscription.room_only;
@@ -139,7 +145,7 @@ void Session::unsubscribe(Subscription& subscription) {
 
 void Session::room_terminal(Topic& topic) {
   if (subscription_to(topic)) return;
-  if (room_only_count_ < hub_.limits_.subscriptions_per_session_max)
+  if (room_only_count_ < hub_.limits_.subscriptions_per_session_max && may_follow(topic))
     subscribe(topic, 0, 0, true);
   else
     list_pending_ = ListPending::many;  // a client that does not read: it will be told to fetch the list

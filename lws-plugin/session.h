@@ -115,6 +115,7 @@ class Session {
   void close(CloseReason reason);
   Subscription& subscribe(Topic& topic, uint64_t seen_rev, uint32_t min_interval_ms, bool room_only);
   void unsubscribe(Subscription& subscription);
+  [[nodiscard]] bool may_follow(const Topic& topic) const;  // within the user's share
   [[nodiscard]] Subscription* subscription_to(const Topic& topic) const;
   void room_terminal(Topic& topic);
   void resume_room(uint64_t seen_rev);

@@ -205,6 +205,11 @@ void Session::subscribe_known(const JobId& job, uint64_t rev, uint32_t min_inter
     if (subscriptions_count_ >= hub_.limits_.subscriptions_per_session_max && !drop_finished())
       return no("full", "at most " + std::to_string(hub_.limits_.subscriptions_per_session_max) + " subscriptions: unsubscribe from some");
   }
+  while (!subscription && !may_follow(*topic)) {
+    if (drop_finished()) continue;
+    ++hub_.stats_.follows_refused;
+    return no("full", "this user's connections follow " + std::to_string(owner_->followed.size()) + " jobs already: unsubscribe from some");
+  }
   if (!subscription) {
     told = std::find(told_.begin(), told_.end(), topic->latest->rev) != told_.end();
     subscription = &subscribe(*topic, told ? topic->latest->rev : rev, min_interval_ms, false);

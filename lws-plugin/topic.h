@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/id.h"
@@ -60,10 +61,11 @@ struct Topic {
 struct Owner {
   explicit Owner(std::string user) : name(std::move(user)) {}
   const std::string name;
-  std::vector<Session*> sessions;        // all authenticated ones
-  List<Topic, &Topic::of_owner> topics;  // announced ones, by arrival
-  size_t topics_count = 0;               // all topics that name this owner
-  SnapshotRef list_latest;               // the newest change that changed the list
+  std::vector<Session*> sessions;                       // all authenticated ones
+  std::unordered_map<const Topic*, uint32_t> followed;  // by how many of their subscriptions
+  List<Topic, &Topic::of_owner> topics;                 // announced ones, by arrival
+  size_t topics_count = 0;                              // all topics that name this owner
+  SnapshotRef list_latest;                              // the newest change that changed the list
 };
 
 }  // namespace jobcast::plugin
