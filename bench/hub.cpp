@@ -25,6 +25,8 @@ struct NoBackend : Backend {
     who.may_read_any = true;
     return who;
   }
+  uint64_t wait_turn(size_t, const Time&, std::function<void(bool, const Time&)>) override { return 0; }
+  void forget_turn(uint64_t) override {}
   void submit(std::string_view, std::string, Reply) override {}
   void cancel(std::string_view, std::string, Reply) override {}
   void fetch(std::string_view, const JobId&) override {}
