@@ -1,6 +1,7 @@
 // What the plugin's hub costs a delivery, and a session at rest. `./dev bench hub`.
 #include <malloc.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 

@@ -320,33 +320,6 @@ void a_room_is_resumed_with_the_last_rev_seen(void** state) {
   assert_int_equal(rev_of(heard[2]), 12);
 }
 
-void a_users_sessions_leave_the_others_their_share_of_the_topics(void** state) {
-  World& w = world_of(state);
-  HubLimits limits;
-  limits.topics_max = 8;
-  limits.followed_per_user_max = 2;
-  w.limit(limits);
-  for (unsigned i = 1; i <= 4; ++i) w.publish(i, i);
-  w.publish(5, 5, JobState::running, "bob");
-  Client &first = w.user("alice"), &second = w.user("alice"), &bob = w.user("bob");
-  for (unsigned i = 1; i <= 2; ++i) first.say("subscribe_job", job_data(i));
-  first.read();
-  second.say("subscribe_job", job_data(3));
-  const Heard refused = second.read_one();
-  assert_string_equal(member(refused, "code").c_str(), "full");
-  assert_string_equal(member(refused, "message").c_str(), "this user's connections follow 2 jobs already: unsubscribe from some");
-  assert_int_equal(w.hub->stats().follows_refused, 1);
-  second.say("subscribe_job", job_data(2));  // costs no more room
-  assert_true(second.events() == (Names{"subscribed", "job_update"}));
-  bob.say("subscribe_job", job_data(5));
-  assert_true(bob.events() == (Names{"subscribed", "job_update"}));
-  w.publish(4, 10, JobState::completed);  // where there is no room for it, they are told to fetch the list
-  assert_true(second.events() == Names{"job_list_update"});
-  first.disconnect();
-  second.say("subscribe_job", job_data(3));
-  assert_true(second.events() == (Names{"subscribed", "job_update"}));
-}
-
 void a_slow_member_of_a_busy_room_is_told_to_fetch_the_list(void** state) {
   World& w = world_of(state);
   HubLimits limits;
@@ -583,7 +556,6 @@ int main() {
       TEST(the_minimum_interval_holds_updates_back_but_never_the_first_or_the_last),
       TEST(the_servers_floor_holds_for_all),
       TEST(a_session_has_so_many_subscriptions),
-      TEST(a_users_sessions_leave_the_others_their_share_of_the_topics),
       TEST(staleness_is_told_and_taken_back),
       TEST(a_room_is_resumed_with_the_last_rev_seen),
       TEST(a_slow_member_of_a_busy_room_is_told_to_fetch_the_list),

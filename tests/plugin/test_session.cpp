@@ -95,27 +95,6 @@ void a_busy_gate_says_retry(void** state) {
   assert_string_equal(member(heard, "request").c_str(), "authenticate");
 }
 
-void a_token_that_waits_for_its_turn_is_answered_then(void** state) {
-  World& w = world_of(state);
-  w.has_turns = true;
-  Client &patient = w.connect(), &gone = w.connect();
-  patient.read();
-  gone.read();
-  const std::string busy = w.token("busy");
-  patient.say("authenticate", "{\"token\":\"" + busy + "\"}", "7");
-  gone.say("authenticate", "{\"token\":\"" + busy + "\"}");
-  assert_true(patient.read().empty());
-  assert_int_equal(w.turns.size(), 2);
-  gone.disconnect();
-  assert_int_equal(w.turns.size(), 1);
-  const auto turn = w.turns.begin()->second;
-  w.tokens[busy].user = "alice";
-  turn(false, w.clock);
-  const Heard heard = patient.read_one();
-  assert_string_equal(heard.event.c_str(), "authenticated");
-  assert_string_equal(heard.id.c_str(), "7");
-}
-
 void rooms_are_lost_the_second_the_token_expires(void** state) {
   World& w = world_of(state);
   Client& c = w.connect();
@@ -566,7 +545,6 @@ int main() {
       TEST(requests_before_authenticating_are_refused_but_a_ping_is_answered),
       TEST(a_bad_token_leaves_the_connection_as_it_was),
       TEST(a_busy_gate_says_retry),
-      TEST(a_token_that_waits_for_its_turn_is_answered_then),
       TEST(rooms_are_lost_the_second_the_token_expires),
       TEST(nothing_is_delivered_past_the_expiry_even_if_no_timer_rang),
       TEST(renewal_on_the_same_connection_keeps_the_rooms),
