@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "engine/own_file.h"
@@ -15,7 +16,7 @@
 namespace jobcast::engine {
 namespace {
 
-constexpr int kStayTries = 100, kStayPauseMs = 20;
+constexpr int kLeftBehindMs = 10'000;  // for a child to begin, on a machine that has no time to spare
 
 Result<void> make_dir(const std::string& path) {
   if (mkdir(path.c_str(), 0700) == 0) return {};
@@ -29,17 +30,16 @@ Result<void> make_dir(const std::string& path) {
 
 bool somebody_answers(const sockaddr_un& address) {
   const Fd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // EAGAIN: a full backlog, so somebody is there.
-  return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN;
-}
-
-// A child that a killed engine had just forked holds the listener until it is scheduled and has closed what it inherited.
-bool somebody_stays(const sockaddr_un& address) {
-  for (int tries = 0; somebody_answers(address); ++tries) {
-    if (tries == kStayTries) return true;
-    (void)poll(nullptr, 0, kStayPauseMs);
-  }
-  return false;
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return errno == EAGAIN;  // a full backlog, so somebody is there
+  // The credentials are those of the process that called listen(). Where it is gone, a child that it forked in the moment of its death may
+  // hold the socket until it has closed what it does not need: the last one to close it hangs up.
+  ucred peer{};
+  socklen_t length = sizeof peer;
+  if (getsockopt(probe.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0 || peer.pid <= 0) return true;
+  if (kill(peer.pid, 0) == 0 || errno != ESRCH) return true;
+  pollfd hung_up{probe.get(), 0, 0};
+  return poll(&hung_up, 1, kLeftBehindMs) == 0;
 }
 
 }  // namespace
@@ -77,7 +77,7 @@ Result<Fd> listen_on(const std::string& path, std::optional<gid_t> group, mode_t
   if (lstat(path.c_str(), &info) == 0) {
     if (!S_ISSOCK(info.st_mode))
       return {Errc::invalid, path + " exists and is no socket: remove it, or give --socket another place", "socket"};
-    if (somebody_stays(address))
+    if (somebody_answers(address))
       return {Errc::full, "another program listens on " + path + ": stop it, or give --socket another place", "socket"};
     unlink(path.c_str());
   }
