@@ -53,7 +53,8 @@ Result<void> check_number(std::string_view token, size_t at) {
   if (i == end_of_whole) {
     uint64_t value = 0;
     if (std::from_chars(token.data() + first, token.data() + i, value).ec != std::errc() || value > uint64_t{1} << 53)
-      return {Errc::invalid, "whole number beyond 2^53" + where + ": send it as a string"};
+      return {Errc::invalid,
+              "whole number beyond 2^53" + where + ": numbers are exact up to there only; in args or meta, write it as a string"};
   } else if (!std::isfinite(std::strtod(std::string(token).c_str(), nullptr))) {
     return {Errc::invalid, "a number is out of range" + where};
   }
