@@ -52,7 +52,7 @@ size_t foreign_start(std::string_view text) {
   while (at != kNone && text.substr(at, 2) == "//") at = text.find_first_not_of(kBlanks, text.find('\n', at));
   if (at == kNone) return kNone;
   if (text[at] != '[') return is_letter(text[at]) || std::string_view("\";<%-").find(text[at]) != kNone ? at : kNone;
-  const size_t name = text.find_first_not_of("[", at);
+  const size_t name = text.find_first_not_of('[', at);
   return name != kNone && is_letter(text[name]) ? at : kNone;
 }
 

@@ -154,6 +154,7 @@ class Engine final : public LauncherObserver {
 
   // engine_requests.cpp
   [[nodiscard]] Result<Job> draft(const Submission& submission);
+  [[nodiscard]] Result<void> room_for(const Job& job) const;  // full: the queue, the owner or the memory has all that it may
   void inserted(uint64_t rev, Result<Store::Inserted> result, const Done<Submitted>& done);
   void from_store(const JobId& id, const std::string& owner, std::function<void(Error)> fail, std::function<void(Live&)> live,
                   std::function<void(Job)> stored);

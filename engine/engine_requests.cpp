@@ -46,28 +46,35 @@ Result<Job> Engine::draft(const Submission& submission) {
   job.meta_json = submission.meta_json;
   job.unique_key = submission.unique_key;
   job.idempotency_key = submission.idempotency_key;
+  return job;
+}
 
+Result<void> Engine::room_for(const Job& job) const {
+  const QueueConfig& queue = config_.queues.at(job.queue);
   int64_t waiting = 0;
   for (const auto& counts : scheduler_.counts())
     if (counts.name == job.queue) waiting = counts.scheduled + counts.queued + counts.retrying;
-  if (waiting + static_cast<int64_t>(inserting_) >= queue->second.waiting_max)
+  if (waiting + static_cast<int64_t>(inserting_) >= queue.waiting_max)
     return {Errc::full, "queue " + job.queue + " holds " + std::to_string(waiting) + " waiting jobs: submit again later", "queue"};
   if (const auto held = held_of_.find(job.owner); held != held_of_.end()) {
-    if (held->second.jobs >= queue->second.waiting_per_owner_max)
+    if (held->second.jobs >= queue.waiting_per_owner_max)
       return {Errc::full, "this owner has " + std::to_string(held->second.jobs) + " jobs that are not over: submit again later", "owner"};
     if (held->second.args_bytes + job.args_json.size() > kArgsBytesOfOwnerMax)
       return {Errc::full, "the args of this owner's jobs that are not over fill 32 MiB: submit again later", "owner"};
   }
   if (args_bytes_ + job.args_json.size() > kArgsBytesInMemoryMax)
     return {Errc::full, "the args of the waiting jobs fill the engine's memory: submit again later"};
-  if (store_.queue_length() >= Store::kQueueMax) return {Errc::full, "the store cannot keep up: submit again later"};
-  return job;
+  return {};
 }
 
 void Engine::submit(const Submission& submission, Done<Submitted> done) {
   if (stopping_) return done({Errc::retry, "the engine is stopping: submit again to the next one"});
   auto job = draft(submission);
   if (!job) return done(job.error());
+  // Where there is no room, one that repeats a submit must still hear of the job that it made. One without a key needs nobody asked.
+  auto room = room_for(*job);
+  if (!room && job->idempotency_key.empty() && job->unique_key.empty()) return done(room.error());
+  if (store_.queue_length() >= Store::kQueueMax) return done({Errc::full, "the store cannot keep up: submit again later"});
   const int64_t now_ms = loop_.now().unix_ms;
   const bool later = submission.run_at_ms.value_or(0) > now_ms;
   job->id = ids_.next(now_ms);
@@ -77,8 +84,9 @@ void Engine::submit(const Submission& submission, Done<Submitted> done) {
   invariant(apply(*job, later ? On::insert_later : On::insert, arrived).ok());
   const uint64_t rev = job->rev = publisher_.revisions().reserve();
   ++inserting_;
-  store_.insert(std::move(*job),
-                [this, rev, done = std::move(done)](Result<Store::Inserted> result) { inserted(rev, std::move(result), done); });
+  store_.insert(
+      std::move(*job), [this, rev, done = std::move(done)](Result<Store::Inserted> result) { inserted(rev, std::move(result), done); },
+      std::move(room));
 }
 
 void Engine::inserted(uint64_t rev, Result<Store::Inserted> result, const Done<Submitted>& done) {

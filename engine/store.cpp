@@ -196,8 +196,10 @@ Result<Loaded> Store::load(size_t finished_max) {
   return loaded.get();
 }
 
-void Store::insert(Job job, std::function<void(Result<Inserted>)> done) {
-  impl_->ask<Inserted>([job = std::move(job)](Database& database) mutable { return database.insert(std::move(job)); }, std::move(done));
+void Store::insert(Job job, std::function<void(Result<Inserted>)> done, Result<void> room) {
+  impl_->ask<Inserted>(
+      [job = std::move(job), room = std::move(room)](Database& database) mutable { return database.insert(std::move(job), room); },
+      std::move(done));
 }
 
 void Store::update(const Job& job, std::optional<Attempt> attempt, std::function<void(Result<void>)> done) {

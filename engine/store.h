@@ -58,7 +58,8 @@ class Store {
     bool created = false;
   };
   // Looks for the idempotency key (a same key with another kind or args: invalid) and for a live job of the unique key, else inserts.
-  void insert(Job job, std::function<void(Result<Inserted>)> done);
+  // Where there is no `room` for another job, its error is answered instead of inserting: a job that a key names is found nevertheless.
+  void insert(Job job, std::function<void(Result<Inserted>)> done, Result<void> room = {});
   // All that may change in a job, and with it the attempt's proof where one is given; a job that does not run has none any more, unless one
   // is given that says on which boot a stop put it back. A
   // result that was left out stays. Errors: not_found; invalid (a job that lives again while another has its unique key).

@@ -370,7 +370,7 @@ Result<std::array<int64_t, 8>> Database::count() {
   return out;
 }
 
-Result<Store::Inserted> Database::insert(Job job) {
+Result<Store::Inserted> Database::insert(Job job, const Result<void>& room) {
   if (!job.idempotency_key.empty()) {
     Run run(*this, Sql::with_idempotency_key);
     auto same = ids(run << job.owner << job.idempotency_key);
@@ -393,6 +393,7 @@ Result<Store::Inserted> Database::insert(Job job) {
       return Store::Inserted{std::move(alive).value(), false};
     }
   }
+  if (!room) return room.error();
   Run run(*this, Sql::insert);
   run << job.id << job.kind << job.owner << job.queue << job.priority << job.created_ms << job.meta_json << job.unique_key
       << job.idempotency_key;

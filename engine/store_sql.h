@@ -36,7 +36,7 @@ class Database {
   [[nodiscard]] const std::optional<Error>& fault() const { return fault_; }
 
   [[nodiscard]] Result<Loaded> load(size_t finished_max);
-  [[nodiscard]] Result<Store::Inserted> insert(Job job);
+  [[nodiscard]] Result<Store::Inserted> insert(Job job, const Result<void>& room);
   [[nodiscard]] Result<void> update(const Job& job, const std::optional<Attempt>& attempt);
   [[nodiscard]] Result<void> update_progress(const Job& job);
   [[nodiscard]] Result<Job> get(const JobId& id);
