@@ -82,7 +82,7 @@ class VerifyTurns {
     size_t bytes = 0;
   };
 
-  Turn take(const std::string& share, std::deque<Waiting>::iterator at) {
+  Turn take(const std::string& share, const std::deque<Waiting>::iterator& at) {
     Queue& from = queues_.at(share);
     Turn turn = std::move(at->turn);
     from.bytes -= at->body_bytes;
